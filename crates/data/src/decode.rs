@@ -5,12 +5,10 @@ use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
-use image::metadata::Orientation;
-
 use crate::facts::{Exif, Facts, Format};
 use crate::jpeg::{self, Outline};
 use crate::target::{Plan, RgbImage, Rows, Target, Turn, fit};
-use crate::{raster, signature};
+use crate::{orientation, raster, signature};
 
 /// Largest image size of a data set, in pixels per side.
 pub const MAX_IMAGE_SIZE: u32 = 4096;
@@ -155,22 +153,42 @@ fn checked(facts: Facts) -> Result<Facts, String> {
     Ok(facts)
 }
 
-/// Returns the number of the orientation in a block of EXIF data, or 1 if it has none.
-fn orientation(exif: &[u8]) -> u8 {
-    // Some programs write a JPEG's mark before the block of a WebP, too.
-    let block = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
-    Orientation::from_exif_chunk(block).map_or(1, Orientation::to_exif)
-}
-
 /// Turns a panic of the decoder into an error: a damaged file must not end the whole run.
 fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err("damaged: the decoder gave up on it".into()))
 }
 
+/// Returns what a decoder says of a PNG without the notation of its own language.
+fn png_cause(error: &png::DecodingError) -> String {
+    let mut text = error.to_string();
+    const PACKED: &str = "Corrupt deflate stream.";
+    if text.starts_with(PACKED) {
+        text = "its compressed data cannot be unpacked".into();
+    }
+    // `ChunkType { type: IDAT, critical: true, … }` is the chunk IDAT.
+    while let Some((start, (name, end))) =
+        text.split_once("ChunkType { type: ").and_then(|(start, rest)| {
+            Some((
+                start,
+                rest.split_once(" }")
+                    .and_then(|(inside, end)| Some((inside.split(',').next()?, end)))?,
+            ))
+        })
+    {
+        text = format!("{start}{name}{end}");
+    }
+    format!("damaged PNG: {}", text.trim_end().trim_end_matches('.'))
+}
+
 fn jpeg_facts(outline: &Outline<'_>) -> Facts {
-    let orientation = outline.exif.map_or(1, orientation);
-    Facts { orientation, ..Facts::new(Format::Jpeg, outline.width, outline.height) }
+    let noted = outline.exif.and_then(orientation::of_exif);
+    let noted = noted.or_else(|| outline.xmp.and_then(orientation::of_xmp));
+    Facts {
+        orientation: noted.unwrap_or(1),
+        several: outline.index.and_then(orientation::pictures).is_some_and(|count| count > 1),
+        ..Facts::new(Format::Jpeg, outline.width, outline.height)
+    }
 }
 
 /// Returns the denominator of the smallest scale that suffices for [`fit`], or `None` if none does.
@@ -207,35 +225,55 @@ fn png_decoder(bytes: &[u8]) -> png::Decoder<Cursor<&[u8]>> {
 
 fn png_header(bytes: &[u8]) -> Result<Facts, String> {
     let mut decoder = png_decoder(bytes);
-    let header = decoder.read_header_info().map_err(|error| format!("damaged PNG: {error}"))?;
+    let header = decoder.read_header_info().map_err(|error| png_cause(&error))?;
     Ok(Facts {
-        orientation: png_chunk(bytes, b"eXIf").map_or(1, orientation),
+        orientation: png_orientation(bytes).unwrap_or(1),
         bits: header.bit_depth as u8,
         ..Facts::new(Format::Png, header.width, header.height)
     })
 }
 
-/// Returns what an undamaged chunk of a PNG holds. The chunk may lie before or after the pixels.
-fn png_chunk<'a>(bytes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
-    let mut rest = bytes.get(8..)?;
-    loop {
+/// Finds the orientation of a PNG: in its EXIF chunk, or in texts, as programs wrote it before there
+/// was such a chunk. All of them may lie before or after the pixels.
+fn png_orientation(bytes: &[u8]) -> Option<u8> {
+    let exif = png_chunks(bytes).find_map(|(name, chunk)| match &name {
+        b"eXIf" => orientation::of_exif(chunk()?),
+        _ => None,
+    });
+    exif.or_else(|| {
+        png_chunks(bytes).find_map(|(name, chunk)| match &name {
+            b"tEXt" | b"zTXt" | b"iTXt" => orientation::of_png_text(name, chunk()?),
+            _ => None,
+        })
+    })
+}
+
+/// Returns the names of the chunks of a PNG, each with a function that returns what the chunk holds
+/// if it is undamaged.
+fn png_chunks<'a>(
+    bytes: &'a [u8],
+) -> impl Iterator<Item = ([u8; 4], impl Fn() -> Option<&'a [u8]>)> {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    std::iter::from_fn(move || {
         let (length, after) = rest.split_first_chunk::<4>()?;
         let length = u32::from_be_bytes(*length) as usize;
         let chunk = after.get(..length.checked_add(4)?)?;
         let (sum, next) = after[chunk.len()..].split_first_chunk::<4>()?;
-        if let Some(content) = chunk.strip_prefix(name) {
+        rest = next;
+        let (name, content) = chunk.split_first_chunk::<4>()?;
+        let undamaged = move || {
             let mut crc = flate2::Crc::new();
             crc.update(chunk);
-            return (crc.sum() == u32::from_be_bytes(*sum)).then_some(content);
-        }
-        rest = next;
-    }
+            (crc.sum() == u32::from_be_bytes(*sum)).then_some(content)
+        };
+        Some((*name, undamaged))
+    })
 }
 
 /// Decodes every row, because only a read to the end of the file shows that no row is damaged, but
 /// keeps only the part that is read.
 fn png(bytes: &[u8], plan: &Plan) -> Result<RgbImage, String> {
-    let damaged = |error: png::DecodingError| format!("damaged PNG: {error}");
+    let damaged = |error: png::DecodingError| png_cause(&error);
     let mut reader = png_decoder(bytes).read_info().map_err(damaged)?;
     // Palettes have been applied.
     let (colour, depth) = reader.output_color_type();
@@ -278,23 +316,92 @@ fn webp_decoder(bytes: &[u8]) -> Result<image_webp::WebPDecoder<Cursor<&[u8]>>, 
 fn webp_header(bytes: &[u8]) -> Result<Facts, String> {
     let mut decoder = webp_decoder(bytes)?;
     let (width, height) = decoder.dimensions();
-    let exif = decoder.exif_metadata().map_err(|error| format!("damaged WebP: {error}"))?;
+    let damaged = |error| format!("damaged WebP: {error}");
+    let exif = decoder.exif_metadata().map_err(damaged)?;
+    let xmp = decoder.xmp_metadata().map_err(damaged)?;
+    let noted = exif.and_then(|exif| orientation::of_exif(&exif));
+    let noted = noted.or_else(|| xmp.and_then(|xmp| orientation::of_xmp(&xmp)));
     Ok(Facts {
-        orientation: exif.map_or(1, |exif| orientation(&exif)),
+        orientation: noted.unwrap_or(1),
         several: decoder.is_animated(),
         ..Facts::new(Format::WebP, width, height)
     })
 }
 
 fn webp(bytes: &[u8], plan: &Plan) -> Result<RgbImage, String> {
-    let mut decoder = webp_decoder(bytes)?;
-    let mut pixels =
-        vec![0; decoder.output_buffer_size().ok_or("too large a WebP for this machine")?];
-    decoder.read_image(&mut pixels).map_err(|error| format!("damaged WebP: {error}"))?;
-    let channels = if decoder.has_alpha() { 4 } else { 3 };
+    if plan.facts.several {
+        return animated_webp(bytes, plan);
+    }
+    let (channels, pixels) = webp_pixels(webp_decoder(bytes)?)?;
     let mut rows = Rows::new(plan, channels);
     rows.push_all(&pixels);
     Ok(rows.image())
+}
+
+/// Returns the number of channels, and all pixels.
+fn webp_pixels(
+    mut decoder: image_webp::WebPDecoder<Cursor<&[u8]>>,
+) -> Result<(usize, Vec<u8>), String> {
+    let size = decoder.output_buffer_size().ok_or("too large a WebP for this machine")?;
+    let mut pixels = vec![0; size];
+    decoder.read_image(&mut pixels).map_err(|error| format!("damaged WebP: {error}"))?;
+    Ok((if decoder.has_alpha() { 4 } else { 3 }, pixels))
+}
+
+/// Decodes the first picture of an animation on the whole canvas. What it leaves free is transparent
+/// black. The decoder itself would blend the picture with the canvas, and round.
+fn animated_webp(bytes: &[u8], plan: &Plan) -> Result<RgbImage, String> {
+    let outside = "damaged WebP: its first picture reaches beyond its canvas";
+    let (frame, parts) = first_webp_frame(bytes).ok_or("damaged WebP: it holds no picture")?;
+    let number = |at: usize| u32::from_le_bytes([frame[at], frame[at + 1], frame[at + 2], 0]);
+    let (left, top) = (number(0) * 2, number(3) * 2);
+    let (width, height) = (number(6) + 1, number(9) + 1);
+    if left + width > plan.facts.width || top + height > plan.facts.height {
+        return Err(outside.into());
+    }
+    // A still picture with the same data. Only opacity beside lossy colours needs the extended form.
+    let mut still = b"WEBP".to_vec();
+    if parts.starts_with(b"ALPH") {
+        still.extend(b"VP8X\x0a\0\0\0\x10\0\0\0");
+        still.extend(&frame[6..12]);
+    }
+    still.extend(parts);
+    let still = [b"RIFF", &(still.len() as u32).to_le_bytes()[..], &still].concat();
+    let decoder = webp_decoder(&still)?;
+    if decoder.dimensions() != (width, height) {
+        return Err("damaged WebP: its first picture has another size than it says".into());
+    }
+    let (channels, pixels) = webp_pixels(decoder)?;
+    let mut rows = Rows::new(plan, 4);
+    let mut line = vec![0; plan.facts.width as usize * 4];
+    let mut lines = pixels.chunks_exact(width as usize * channels);
+    for row in 0..plan.facts.height {
+        line.fill(0);
+        if (top..top + height).contains(&row)
+            && let Some(stored) = lines.next()
+        {
+            let place = line[left as usize * 4..].chunks_exact_mut(4);
+            for (pixel, stored) in place.zip(stored.chunks_exact(channels)) {
+                pixel[3] = u8::MAX;
+                pixel[..channels].copy_from_slice(stored);
+            }
+        }
+        rows.push(row, &line);
+    }
+    Ok(rows.image())
+}
+
+/// Returns head and chunks of the first picture of an animated WebP.
+fn first_webp_frame(bytes: &[u8]) -> Option<(&[u8; 16], &[u8])> {
+    let mut rest = bytes.get(12..)?;
+    loop {
+        let (head, after) = rest.split_first_chunk::<8>()?;
+        let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        if head.starts_with(b"ANMF") {
+            return after.get(..length)?.split_first_chunk();
+        }
+        rest = after.get(length.checked_next_multiple_of(2)?..)?;
+    }
 }
 
 #[cfg(test)]
@@ -956,6 +1063,9 @@ mod tests {
                 let mut flipped = bytes.clone();
                 flipped[at] ^= 0x10;
                 let flipped = pixels(&flipped, size);
+                if let Err(cause) = &flipped {
+                    assert!(!cause.contains(['{', '"', '_']), "{cause}");
+                }
                 assert!(
                     flipped.as_ref().is_err_and(|cause| !cause.is_empty())
                         || flipped.as_ref() == Ok(&whole),
@@ -1029,6 +1139,162 @@ mod tests {
     fn jpeg_with_exif(bytes: &[u8], exif: &[u8]) -> Vec<u8> {
         let length = (exif.len() as u16 + 8).to_be_bytes();
         [&bytes[..2], &[0xff, 0xe1], &length, b"Exif\0\0", exif, &bytes[2..]].concat()
+    }
+
+    /// Inserts a chunk after the header of a PNG.
+    fn png_with(bytes: &[u8], name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+        let chunk = [name, content].concat();
+        let (length, sum) = ((content.len() as u32).to_be_bytes(), crc(&chunk).to_be_bytes());
+        [&bytes[..33], &length, &chunk, &sum, &bytes[33..]].concat()
+    }
+
+    fn jpeg_with(bytes: &[u8], marker: u8, segment: &[u8]) -> Vec<u8> {
+        let length = (segment.len() as u16 + 2).to_be_bytes();
+        [&bytes[..2], &[0xff, marker], &length, segment, &bytes[2..]].concat()
+    }
+
+    #[test]
+    fn orientation_is_found_wherever_programs_write_it() {
+        let xmp = b"<rdf:Description tiff:Orientation=\"6\"/>".as_slice();
+        let long = b"II*\0\x08\0\0\0\x01\0\x12\x01\x04\0\x01\0\0\0\x06\0\0\0\0\0\0\0".as_slice();
+        let profile = format!("\nexif\n {}\n{}\n", long.len(), hex::encode(long));
+        let png = encode_png(png::ColorType::Rgb, png::BitDepth::Eight, 3);
+        let jpeg = &jpegs()[0].1;
+        let mut webp = Vec::new();
+        let mut encoder = image_webp::WebPEncoder::new(&mut webp);
+        encoder.set_xmp_metadata(xmp.to_vec());
+        let (width, height) = (SIDE.0 as u32, SIDE.1 as u32);
+        encoder.encode(&picture(3), width, height, image_webp::ColorType::Rgb8).unwrap();
+        let mut tiff = Vec::new();
+        let mut encoder = tiff::encoder::TiffEncoder::new(Cursor::new(&mut tiff)).unwrap();
+        let mut image = encoder.new_image::<tiff::encoder::colortype::RGB8>(width, height).unwrap();
+        image.encoder().write_tag(tiff::tags::Tag::Unknown(700), xmp).unwrap();
+        image.write_data(&picture(3)).unwrap();
+        let files = [
+            png_with(&png, b"tEXt", &[b"Raw profile type exif\0", profile.as_bytes()].concat()),
+            png_with(&png, b"iTXt", &[b"XML:com.adobe.xmp\0\0\0\0\0", xmp].concat()),
+            png_with(&png, b"eXIf", long),
+            jpeg_with(jpeg, 0xe1, &[b"Exif\0\0", long].concat()),
+            jpeg_with(jpeg, 0xe1, &[b"http://ns.adobe.com/xap/1.0/\0", xmp].concat()),
+            webp,
+            tiff,
+        ];
+        for (number, bytes) in files.iter().enumerate() {
+            let found = decode(bytes, FULL).unwrap();
+            assert_eq!((number, found.facts.orientation), (number, 6));
+            assert_eq!(dimensions(bytes, Exif::Turn), Ok((height, width)));
+        }
+        // What EXIF says comes first.
+        let both = jpeg_with(&files[4], 0xe1, &[b"Exif\0\0", &exif(3, true)[..]].concat());
+        assert_eq!(decode(&both, FULL).unwrap().facts.orientation, 3);
+    }
+
+    #[test]
+    fn a_jpeg_with_an_index_of_pictures_holds_several() {
+        let index = |count: u8| {
+            let mut index = b"MPF\0MM\0*\0\0\0\x08\0\x01\xb0\x01\0\x04\0\0\0\x01\0\0\0".to_vec();
+            index.extend([count, 0, 0, 0, 0]);
+            decode(&jpeg_with(&jpegs()[0].1, 0xe2, &index), SMALL).unwrap().facts.several
+        };
+        assert!(index(2) && !index(1));
+    }
+
+    #[test]
+    fn the_first_picture_of_an_animation_keeps_its_pixels() {
+        let (width, height) = (SIDE.0 as u32, SIDE.1 as u32);
+        let three = |number: u32| number.to_le_bytes()[..3].to_vec();
+        for (colour, channels) in
+            [(image_webp::ColorType::Rgb8, 3), (image_webp::ColorType::Rgba8, 4)]
+        {
+            let still = encode_webp(colour, channels);
+            let head = [three(1), three(2), three(width - 1), three(height - 1), vec![0; 4]];
+            let frame = [&head.concat(), &still[12..]].concat();
+            let mut body = b"WEBPVP8X\x0a\0\0\0\x12\0\0\0".to_vec();
+            body.extend([three(width + 4), three(height + 6)].concat());
+            body.extend(b"ANIM\x06\0\0\0\x1e\xc8\x0a\xff\0\0");
+            for _ in 0..2 {
+                body.extend(b"ANMF");
+                body.extend((frame.len() as u32).to_le_bytes());
+                body.extend(&frame);
+                body.resize(body.len().next_multiple_of(2), 0);
+            }
+            let bytes = [b"RIFF", &(body.len() as u32).to_le_bytes()[..], &body].concat();
+            let found = super::decode(&bytes, Target { source: 99, ..target(SMALL) }).unwrap();
+            assert!(found.facts.several && found.facts.transparent);
+            let picture = picture(channels);
+            for (row, column) in
+                (0..height + 7).flat_map(|row| (0..width + 5).map(move |column| (row, column)))
+            {
+                let at = ((row * (width + 5) + column) * 3) as usize;
+                let inside = row.checked_sub(4).zip(column.checked_sub(2));
+                let inside = inside.filter(|&(row, column)| row < height && column < width);
+                let wanted = inside.map_or(&[0; 3][..], |(row, column)| {
+                    &picture[(row * width + column) as usize * channels..][..3]
+                });
+                assert_eq!(&found.pixels[at..at + 3], wanted, "row {row}, column {column}");
+            }
+            for cut in [60, 90, bytes.len() / 2] {
+                assert!(decode(&bytes[..cut], SMALL).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn damage_in_the_data_of_a_jpeg_is_noticed() {
+        let with_restarts = |is_progressive| {
+            let configure = |encoder: &mut Encoder<&mut Vec<u8>>| {
+                encoder.set_restart_interval(1);
+                encoder.set_progressive(is_progressive);
+            };
+            encode_jpeg(configure, ColorType::Rgb, 3)
+        };
+        for is_progressive in [false, true] {
+            let bytes = with_restarts(is_progressive);
+            let name = if is_progressive { "progressive" } else { "baseline" };
+            assert!(pixels(&bytes, FULL).is_ok(), "{name}");
+            let is_restart =
+                |at: &usize| bytes[*at] == 0xff && (0xd0..0xd8).contains(&bytes[at + 1]);
+            let restarts: Vec<usize> = (0..bytes.len() - 1).filter(is_restart).collect();
+            assert!(restarts.len() >= 2, "{name}");
+            for (&start, &end) in restarts.iter().zip(&restarts[1..]) {
+                let doubled = [&bytes[..end], &bytes[start..]].concat();
+                let dropped = [&bytes[..start], &bytes[end..]].concat();
+                let joined = [&bytes[..start], &bytes[start + 2..]].concat();
+                for (damaged, size) in [doubled, dropped, joined]
+                    .iter()
+                    .flat_map(|file| SIZES.map(|size| (file, size)))
+                {
+                    let cause = pixels(damaged, size).unwrap_err();
+                    assert!(cause.contains("restart markers"), "{name}: {cause}");
+                }
+            }
+        }
+        let common = jpegs();
+        let is_one_scan = |name: &str| ["baseline", "subsampled", "grey"].contains(&name);
+        for (name, bytes) in common.into_iter().filter(|(name, _)| is_one_scan(name)) {
+            let end = bytes.len() - 2;
+            let longer = [&bytes[..end], &[0x5a; 3], &bytes[end..]].concat();
+            let mut zeroed = bytes.clone();
+            zeroed[end - 300..end].fill(0);
+            for (damaged, size) in
+                [longer, zeroed].iter().flat_map(|file| SIZES.map(|size| (file, size)))
+            {
+                let cause = pixels(damaged, size).unwrap_err();
+                assert!(cause.starts_with("damaged JPEG: its data"), "{name}: {cause}");
+            }
+        }
+        let mut causes = 0;
+        for (_, bytes) in jpegs() {
+            for at in 2..bytes.len().min(700) {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 0x42;
+                if let Err(cause) = pixels(&flipped, SMALL) {
+                    assert!(!cause.contains(['{', '"', '_']) && !cause.contains("Err"), "{cause}");
+                    causes += 1;
+                }
+            }
+        }
+        assert!(causes > 1000);
     }
 
     fn png_with_exif(bytes: &[u8], exif: &[u8], after_the_pixels: bool) -> Vec<u8> {

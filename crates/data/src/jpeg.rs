@@ -4,6 +4,9 @@
 //! an error: those in several scans, and those whose luminance is sampled more coarsely than their
 //! colour. So it gets only what nearly all files are, and `jpeg-decoder` gets the rest. What neither
 //! reads is refused with its cause. `tests/jpeg.rs` holds both to each other.
+//!
+//! Both also decode damaged files without an error. So restart markers are counted in all files, and
+//! baseline files of one scan are read once more, to see that their data end with their pixels.
 
 pub(crate) mod reduced;
 
@@ -12,6 +15,7 @@ use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
 
 use crate::raster::from_inks;
 
@@ -24,6 +28,10 @@ pub(crate) struct Outline<'a> {
     pub(crate) height: u32,
     /// The first block of EXIF data.
     pub(crate) exif: Option<&'a [u8]>,
+    /// The first packet of XMP.
+    pub(crate) xmp: Option<&'a [u8]>,
+    /// The index of further pictures in the file.
+    pub(crate) index: Option<&'a [u8]>,
     is_progressive: bool,
     has_jfif: bool,
     /// Number of the colour transform in Adobe's segment.
@@ -31,6 +39,10 @@ pub(crate) struct Outline<'a> {
     components: Vec<Component>,
     /// Whether the only scan has all components in their order, and all coefficients.
     is_interleaved: bool,
+    /// Number of MCUs between restart markers; 0 for none.
+    restart_interval: usize,
+    /// Number of MCUs of the last scan.
+    mcus: usize,
     /// Where the data of each scan ends: the position of the marker that follows.
     scan_ends: Vec<usize>,
 }
@@ -80,7 +92,7 @@ impl<'a> Outline<'a> {
     fn read_to(last: u8, bytes: &'a [u8]) -> Result<Self, String> {
         let byte = |at: usize| bytes.get(at).copied().ok_or(CUT);
         let mut outline = Self::default();
-        let (mut at, mut in_scan) = (2, false);
+        let (mut at, mut in_scan, mut restarts) = (2, false, 0);
         loop {
             at += bytes
                 .get(at..)
@@ -94,10 +106,17 @@ impl<'a> Outline<'a> {
             at += 1;
             // A stuffed 0xff inside a scan, restarts, and markers without a length.
             if matches!(marker, 0x00 | 0x01 | 0xd0..=0xd8) {
+                if in_scan && matches!(marker, 0xd0..=0xd7) {
+                    if usize::from(marker & 7) != restarts % 8 {
+                        return Err("damaged JPEG: its restart markers are out of order".into());
+                    }
+                    restarts += 1;
+                }
                 continue;
             }
             if std::mem::take(&mut in_scan) {
                 outline.scan_ends.push(marker_at);
+                outline.check_restarts(std::mem::take(&mut restarts))?;
             }
             if marker == last {
                 return Ok(outline);
@@ -126,7 +145,17 @@ impl<'a> Outline<'a> {
             }
             0xda => self.take_scan(segment)?,
             0xe0 if segment.starts_with(b"JFIF\0") => self.has_jfif = true,
-            0xe1 if self.exif.is_none() => self.exif = segment.strip_prefix(b"Exif\0\0"),
+            0xdd => {
+                let interval = segment.first_chunk().ok_or("damaged JPEG: a segment is cut")?;
+                self.restart_interval = u16::from_be_bytes(*interval).into();
+            }
+            // Only what comes before the pixels counts: it is all that is seen of large files.
+            0xe1 | 0xe2 if self.scan_ends.is_empty() => {
+                let block = |mark: &[u8]| segment.strip_prefix(mark);
+                self.exif = self.exif.or(block(b"Exif\0\0"));
+                self.xmp = self.xmp.or(block(b"http://ns.adobe.com/xap/1.0/\0"));
+                self.index = self.index.or(block(b"MPF\0"));
+            }
             0xee if segment.starts_with(b"Adobe") => {
                 self.adobe = self.adobe.or(segment.get(11).copied());
             }
@@ -200,7 +229,43 @@ impl<'a> Outline<'a> {
             }
             component.is_scanned |= first == 0;
         }
+        self.mcus = self.mcus_of(selectors).ok_or_else(damaged)?;
         Ok(())
+    }
+
+    /// Returns the number of MCUs of a scan of these components (T.81, A.2). A single component has
+    /// one block in each.
+    fn mcus_of(&self, selectors: &[[u8; 2]]) -> Option<usize> {
+        let factors = || self.components.iter().map(|component| component.sampling);
+        let (across, down) =
+            (factors().map(|(across, _)| across).max()?, factors().map(|(_, down)| down).max()?);
+        let (wide, high) = match selectors {
+            [[id, _]] => {
+                let own = self.components.iter().find(|own| own.id == *id)?.sampling;
+                let blocks = |length: u32, own: u8, most: u8| {
+                    (length * u32::from(own)).div_ceil(most.into()).div_ceil(8)
+                };
+                (blocks(self.width, own.0, across), blocks(self.height, own.1, down))
+            }
+            _ => {
+                let mcus = |length: u32, most: u8| length.div_ceil(8 * u32::from(most));
+                (mcus(self.width, across), mcus(self.height, down))
+            }
+        };
+        Some(wide as usize * high as usize)
+    }
+
+    /// Checks the number of restart markers in the last scan: one between any two intervals. A lost
+    /// or doubled piece of the file shows here; decoders would fill or shift what comes after.
+    fn check_restarts(&self, found: usize) -> Result<(), String> {
+        let intervals = self.mcus.checked_div(self.restart_interval).map_or(1, |whole| {
+            whole + usize::from(!self.mcus.is_multiple_of(self.restart_interval))
+        });
+        let wanted = intervals.saturating_sub(1);
+        if found == wanted {
+            return Ok(());
+        }
+        Err(format!("damaged JPEG: a scan has {found} restart markers and needs {wanted}"))
     }
 
     fn colours(&self) -> Colours {
@@ -249,9 +314,13 @@ impl<'a> Outline<'a> {
                 [.., last] => std::slice::from_ref(last),
                 [] => &[],
             };
-            fast_decoder(&self.with_sentinels(bytes, ends))
+            let pixels = fast_decoder(&self.with_sentinels(bytes, ends))
                 .decode()
-                .map_err(|error| format!("damaged JPEG: {error:?}"))
+                .map_err(|error| format!("damaged JPEG: {}", cause(&error)))?;
+            if !self.is_progressive && reduced::is_damaged(&self.with_sentinels(bytes, &[])) {
+                return Err("damaged JPEG: its data do not fit its pixels".into());
+            }
+            Ok(pixels)
         } else {
             self.decode_slowly(&self.with_sentinels(bytes, &self.scan_ends))
         }
@@ -297,6 +366,20 @@ impl<'a> Outline<'a> {
         complete.extend(&bytes[start..end]);
         complete.extend([0xff, 0xd9]);
         complete
+    }
+}
+
+/// Says in plain words what the fast decoder found.
+fn cause(error: &DecodeErrors) -> &'static str {
+    match error {
+        DecodeErrors::HuffmanDecode(_) | DecodeErrors::MCUError(_) => {
+            "its data hold a code without a meaning"
+        }
+        DecodeErrors::DqtError(_) => "a quantization table is not as it should be",
+        DecodeErrors::SosError(_) => "the head of a scan is not as it should be",
+        DecodeErrors::SofError(_) | DecodeErrors::ZeroError => "its frame is not as it should be",
+        DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) => "it ends before its pixels",
+        _ => "a segment is not as it should be",
     }
 }
 

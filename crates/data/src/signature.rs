@@ -7,14 +7,24 @@ pub(crate) fn format(bytes: &[u8]) -> Result<Format, String> {
     match bytes {
         [] => Err("the file is empty".into()),
         [0xff, 0xd8, 0xff, ..] => Ok(Format::Jpeg),
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Ok(Format::Png),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', rest @ ..] => match rest.get(4..8) {
+            Some(b"CgBI") => Err(other("a PNG in Apple's own form (CgBI)", true)),
+            _ => Ok(Format::Png),
+        },
+        // The size of the header, and the compression.
+        [b'B', b'M', ..] if bytes.get(14..18) == Some(&[64, 0, 0, 0]) => {
+            Err(other("a BMP of OS/2", true))
+        }
+        [b'B', b'M', ..]
+            if matches!(bytes.get(14..18), Some([40..=124, 0, 0, 0]))
+                && matches!(bytes.get(30..34), Some([4 | 5, 0, 0, 0])) =>
+        {
+            Err(other("a BMP around a JPEG or PNG", true))
+        }
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Format::WebP),
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Ok(Format::Gif),
         [b'B', b'M', ..]
-            if matches!(
-                bytes.get(14..18),
-                Some([12 | 16 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0])
-            ) =>
+            if matches!(bytes.get(14..18), Some([12 | 16 | 40 | 52 | 56 | 108 | 124, 0, 0, 0])) =>
         {
             Ok(Format::Bmp)
         }
@@ -97,7 +107,19 @@ mod tests {
 
     #[test]
     fn files_of_other_kinds_are_named_with_what_to_do() {
-        let files: [(&[u8], &str); 14] = [
+        let bmp = |header: u8, compression: u8| {
+            let mut bytes = b"BM".to_vec();
+            bytes.resize(60, 0);
+            (bytes[14], bytes[30]) = (header, compression);
+            bytes
+        };
+        assert_eq!(format(&bmp(40, 0)), Ok(Format::Bmp));
+        let [os2, jpeg, png] = [bmp(64, 0), bmp(40, 4), bmp(124, 5)];
+        let files: [(&[u8], &str); 18] = [
+            (b"\x89PNG\r\n\x1a\n\0\0\0\x04CgBI", "Apple"),
+            (&os2, "OS/2"),
+            (&jpeg, "around a JPEG"),
+            (&png, "around a JPEG"),
             (b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF"),
             (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
             (b"\0\0\0\x18ftypmif1\0\0\0\0", "HEIC"),

@@ -98,6 +98,13 @@ pub(crate) fn decode_part(
     Some(pixels)
 }
 
+/// Returns whether the scan of a file that this decoder supports is damaged: a code has no meaning, a
+/// value is out of range, restarts are missing, or the data end before or after the last block.
+/// Decoders of whole files let some of that pass.
+pub(crate) fn is_damaged(bytes: &[u8]) -> bool {
+    Frame::read(bytes, 1).is_some() && decode_part(bytes, 1, 0..1, 0..0).is_none()
+}
+
 /// Converts a run of pixels by JFIF's equations, with 16 fractional bits.
 fn to_rgb(planes: &[Vec<u8>], stretch: Range<usize>, line: &mut [u8]) {
     let level = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
@@ -438,8 +445,10 @@ impl Bits<'_> {
         let code = component.dc.find(self.held)?;
         (code.symbol <= 11).then_some(())?;
         component.last_dc += self.take_value(code)?;
-        // This limit is far above the values that 8-bit samples give, and far below an overflow.
-        (component.last_dc.abs() < 1 << 14).then_some(())
+        // The mean of 8-bit samples is at most 1024 in this unit. Rounding adds up to half a step, and
+        // encoders that overshoot white add a little. Damaged data drift beyond that soon.
+        let step = i32::from(component.steps[0]);
+        (component.last_dc.abs() * step <= 1536 + step).then_some(())
     }
 
     /// Reads the coefficients that `component` needs and skips the others.
