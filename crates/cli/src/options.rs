@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use selfsame::nn::Precision;
-use selfsame::{Images, PretrainOptions, ResumeOptions};
+use selfsame::{Images, MethodChoice, PretrainOptions, ResumeOptions};
 
 use crate::args::{self, PrecisionName};
 use crate::words::typed;
@@ -11,37 +11,41 @@ use crate::words::typed;
 /// Returns the options of a new run.
 pub fn pretrain(args: &args::Pretrain) -> Result<PretrainOptions, selfsame::Error> {
     let args::Pretrain { images, training, .. } = args;
+    let base = base(training)?;
     Ok(PretrainOptions {
-        data: data(images),
-        image_size: images.image_size,
-        source_size: images.source_size,
-        limit: images.limit,
-        labels: images.labels.clone(),
-        classes: images.classes.clone(),
-        exif: images.exif,
+        data: images.data.as_deref().map_or(base.data, Images::from),
+        image_size: images.image_size.or(base.image_size),
+        // The size of sources follows that of images.
+        source_size: images
+            .source_size
+            .or(base.source_size.filter(|_| images.image_size.is_none())),
+        limit: images.limit.or(base.limit),
+        labels: images.labels.clone().or(base.labels),
+        classes: images.classes.clone().or(base.classes),
+        exif: images.exif.unwrap_or(base.exif),
         strict: args.strict,
         recipe: training.recipe.clone(),
-        augment: training.augment.as_deref().map(selfsame::policy).transpose()?,
-        method: training.method.as_str().into(),
+        augment: training.augment.as_deref().map(selfsame::policy).transpose()?.or(base.augment),
+        method: training.method.as_deref().map_or(base.method, MethodChoice::from),
         temperature: training.temperature,
-        encoder: training.encoder,
-        width: training.width,
-        stem: training.stem,
-        init: training.init.clone(),
+        encoder: training.encoder.or(base.encoder),
+        width: training.width.or(base.width),
+        stem: training.stem.or(base.stem),
+        init: training.init.clone().or(base.init),
         init_partial: training.init_partial,
-        precision: training.precision.asked(),
-        epochs: training.epochs,
-        batch: training.batch,
-        microbatch: training.microbatch,
-        optimizer: training.optimizer,
-        lr: training.lr,
-        warmup_epochs: training.warmup_epochs,
-        weight_decay: training.weight_decay,
-        clip_norm: training.clip_norm,
-        knn_every: training.knn_every,
-        set: training.set.clone(),
+        precision: training.precision.asked().or(base.precision),
+        epochs: training.epochs.or(base.epochs),
+        batch: training.batch.or(base.batch),
+        microbatch: training.microbatch.or(base.microbatch),
+        optimizer: training.optimizer.or(base.optimizer),
+        lr: training.lr.or(base.lr),
+        warmup_epochs: training.warmup_epochs.or(base.warmup_epochs),
+        weight_decay: training.weight_decay.or(base.weight_decay),
+        clip_norm: training.clip_norm.or(base.clip_norm),
+        knn_every: training.knn_every.or(base.knn_every),
+        set: [base.set, training.set.clone()].concat(),
         on_collapse: args.on_collapse,
-        seed: training.seed,
+        seed: training.seed.unwrap_or(base.seed),
         device: args.device.device.clone(),
         out: args.out.clone(),
         overwrite: args.overwrite,
@@ -51,9 +55,15 @@ pub fn pretrain(args: &args::Pretrain) -> Result<PretrainOptions, selfsame::Erro
     })
 }
 
-/// Returns the images of a new run.
-fn data(images: &args::Images) -> Images {
-    images.data.as_deref().map_or_else(Images::default, Images::from)
+/// Returns what holds where nothing is said: the settings of another run, if its configuration is
+/// given, or the defaults.
+fn base(training: &args::Training) -> Result<PretrainOptions, selfsame::Error> {
+    let Some(config) = &training.config else { return Ok(PretrainOptions::default()) };
+    let mut base = PretrainOptions::read_config(config)?;
+    for pair in &training.set {
+        base.forget(pair.split_once('=').map_or(pair.as_str(), |(key, _)| key).trim());
+    }
+    Ok(base)
 }
 
 /// Returns the options for resuming a run.
@@ -62,6 +72,7 @@ pub fn resume(args: &args::Pretrain) -> ResumeOptions {
         images: None,
         data: args.images.data.clone(),
         labels: args.images.labels.clone(),
+        epochs: args.training.epochs,
         strict: args.strict,
         on_collapse: args.on_collapse,
         device: args.device.device.clone(),
@@ -71,9 +82,11 @@ pub fn resume(args: &args::Pretrain) -> ResumeOptions {
 }
 
 /// Returns the folder of a new run.
-pub fn folder(args: &args::Pretrain) -> PathBuf {
-    let (data, out) = (data(&args.images), args.out.clone());
-    PretrainOptions { data, out, ..PretrainOptions::default() }.folder()
+///
+/// # Errors
+/// If the configuration that is to be taken cannot be read.
+pub fn folder(args: &args::Pretrain) -> Result<PathBuf, selfsame::Error> {
+    Ok(pretrain(args)?.folder())
 }
 
 impl PrecisionName {

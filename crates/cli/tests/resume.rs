@@ -203,3 +203,40 @@ fn ctrl_c_saves_says_how_to_go_on_and_loses_nothing() {
     assert!(output.status.success(), "{}", said(&output));
     assert!(weights(&stopped) == weights(&whole));
 }
+
+#[test]
+fn a_complete_run_is_prolonged_to_the_same_bytes_whatever_interrupts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
+    let more = |path: &Path, epochs: &str| {
+        run(["study", "--resume", path.to_str().unwrap(), "--epochs", epochs])
+    };
+    for path in [&whole, &killed] {
+        let output = run(small("study", path));
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    let before = weights(&whole);
+    let output = more(&whole, "8");
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("prolonged from 6 to 8 epochs"), "{}", said(&output));
+    assert!(weights(&whole) != before);
+    let record: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(whole.join("run.json")).unwrap()).unwrap();
+    assert_eq!((&record["epochs"], &record["finished"]), (&8.into(), &true.into()));
+    assert!(record["protocol"].to_string().contains("from 6 to 8 epochs"));
+
+    // A kill after the configuration was written and before anything else was.
+    let config = killed.join("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(text.contains("\nepochs = 6\n"), "{text}");
+    std::fs::write(&config, text.replace("\nepochs = 6\n", "\nepochs = 8\n")).unwrap();
+    let output = run(["study", "--resume", killed.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(weights(&killed) == weights(&whole), "other bytes");
+
+    for (epochs, cause) in [("7", "the run has 8"), ("0", "the run has 8")] {
+        let output = more(&whole, epochs);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains(cause), "{}", said(&output));
+    }
+}

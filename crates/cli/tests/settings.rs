@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{run, said, small};
+use std::path::Path;
+
+use common::{run, said, selfsame, small};
 
 fn config(out: &std::path::Path) -> toml::Table {
     std::fs::read_to_string(out.join("config.toml")).unwrap().parse().unwrap()
@@ -214,4 +216,54 @@ fn methods_and_their_settings_are_listed() {
     assert_eq!(one["settings"][0]["key"], "temperature");
     assert_eq!(one["recipes"][0]["recipe"], "authors");
     assert_eq!(run(["methods", "mocov3"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_set_that_is_not_there_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let out = runs.join("photos").display().to_string();
+    for data in ["nowhere", "data/cifar10"] {
+        let output = run(["study", "--data", data, "--out", &out]);
+        assert!(!output.status.success() && !runs.exists(), "{}", said(&output));
+        let fetch = "`selfsame fetch cifar10 --to data/cifar10` downloads them";
+        assert_eq!(said(&output).contains(fetch), data == "data/cifar10", "{}", said(&output));
+    }
+    // What was there before stays.
+    std::fs::create_dir_all(&out).unwrap();
+    assert!(!run(["study", "--data", "nowhere", "--out", &out]).status.success());
+    assert!(Path::new(&out).is_dir());
+    let output = selfsame(["reproduce", "table1"]).current_dir(folder.path()).output().unwrap();
+    assert!(said(&output).contains("`selfsame fetch cifar10"), "{}", said(&output));
+}
+
+#[test]
+fn a_configuration_starts_the_same_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second, third] = ["first", "second", "third"].map(|name| folder.path().join(name));
+    let more = "--method=mocov2 --set=method.queue=32 --optimizer=lars --set=train.trust=0.002 \
+                --set=train.epsilon=0.7 --microbatch=6 --clip-norm=2 --seed=7 --augment=ad \
+                --source-size=16";
+    let output =
+        run(small("pretrain", &first).into_iter().chain(more.split(' ').map(str::to_owned)));
+    assert!(output.status.success(), "{}", said(&output));
+    let again = |out: &Path, more: &[&str]| {
+        let from = first.join("config.toml");
+        let args = ["pretrain".as_ref(), "--config".as_ref(), from.as_os_str(), "--out".as_ref()];
+        run(args.into_iter().chain([out.as_os_str()]).chain(more.iter().map(AsRef::as_ref)))
+    };
+    let output = again(&second, &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    for file in ["config.toml", "checkpoints/last.safetensors"] {
+        let [was, is] = [&first, &second].map(|run| std::fs::read(run.join(file)).unwrap());
+        assert!(was == is, "{file} differs");
+    }
+    // Other options still count.
+    let output = again(&third, &["--epochs=1", "--set=train.epsilon=0.5", "--set=train.batch=10"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let (was, is) = (config(&first), config(&third));
+    assert_eq!(is["train"]["epochs"].as_integer(), Some(1));
+    assert_eq!(is["train"]["epsilon"].as_float(), Some(0.5));
+    assert_eq!(is["train"]["batch"].as_integer(), Some(10));
+    assert_eq!((&is["method"], &is["seed"]), (&was["method"], &was["seed"]));
 }

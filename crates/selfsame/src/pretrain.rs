@@ -13,12 +13,13 @@ use selfsame_augment::{Purpose, ViewSets};
 use selfsame_data::{Dataset, Image};
 use selfsame_eval::{sample, shrink};
 use selfsame_nn::device;
+use selfsame_nn::state::State;
 use selfsame_report::certificate::CERTIFICATE_FILE;
 use selfsame_report::predictions::PREDICTIONS_FILE;
 use selfsame_report::record::{
     EVAL_FILE, MAP_FILE, METRICS_FILE, MetricPoint, RunRecord, VIEWS_FILE, ViewSheet,
 };
-use selfsame_report::{Sprite, percent, write_json};
+use selfsame_report::{Sprite, counted, percent, write_json};
 use selfsame_train::{Plan, TrainError, checkpoint};
 
 use self::options::absolute_labels;
@@ -129,6 +130,38 @@ impl Trained {
     }
 }
 
+/// What a new run starts from, before anything is written.
+struct Prepared {
+    dataset: Arc<Dataset>,
+    plan: Plan,
+    sheet: ViewSheet,
+    /// Weights that the encoder starts from in place of random ones.
+    weights: Option<State>,
+}
+
+impl Prepared {
+    fn new(
+        options: &PretrainOptions,
+        settings: Settings,
+        cache: PathBuf,
+        progress: &mut dyn Progress,
+    ) -> Result<Self, Error> {
+        let dataset = options.data.get(&options.load_options(Some(cache)), progress)?;
+        let plan = settings.plan(&dataset)?;
+        let images = dataset.train.len();
+        if images < 2 {
+            return Err(TrainError::TooFewImages { images }.into());
+        }
+        let sheet = view_sheet(&plan, &dataset)?;
+        let mut fitting = |file: &PathBuf| {
+            let import = init::read(file)?;
+            init::fitting(import, file, options.init_partial, &plan.encoder, progress)
+        };
+        let weights = options.init.as_ref().map(&mut fitting).transpose()?;
+        Ok(Self { dataset, plan, sheet, weights })
+    }
+}
+
 impl Training {
     /// Returns the side of the images, in pixels.
     pub(crate) fn image_size(&self) -> u32 {
@@ -144,34 +177,27 @@ impl Training {
         let settings = Settings::of(options)?;
         let device = device::by_name(&options.device)?;
         let run = Run::create(&options.folder(), options.overwrite)?;
-        let dataset = options.data.get(&options.load_options(Some(run.cache())), progress)?;
-        let mut plan = settings.plan(&dataset)?;
-        let images = dataset.train.len();
-        if images < 2 {
-            return Err(TrainError::TooFewImages { images }.into());
-        }
-        let sheet = view_sheet(&plan, &dataset)?;
-        let weights = match &options.init {
-            Some(file) => {
-                let import = init::read(file)?;
-                let partial = options.init_partial;
-                Some((file, init::fitting(import, file, partial, &plan.encoder, progress)?))
+        let prepared = Prepared::new(options, settings, run.cache(), progress);
+        let Prepared { dataset, mut plan, sheet, weights } = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                run.abandon();
+                return Err(error);
             }
-            None => None,
         };
 
         run.clear()?;
+        let images = dataset.train.len();
         let mut record = record(&plan, &dataset, &options.device, options.command.clone());
         if images < plan.train.batch {
             let note = format!(
-                "A batch of {} was asked for; only {images} training images exist, so the batch is \
-                 {images}.",
+                "There are only {images} training images, so the batch is {images} in place of {}.",
                 plan.train.batch
             );
             progress.note(&format!("  {note}"));
             record.dataset.notes.push(note);
         }
-        if let Some((file, weights)) = weights {
+        if let (Some(file), Some(weights)) = (&options.init, weights) {
             plan = plan.starting_from(checkpoint::save_init(run.path(), weights)?);
             record.protocol.push(("Initial weights".to_owned(), file.display().to_string()));
         }
@@ -200,14 +226,29 @@ impl Training {
         let device = device::by_name(&options.device)?;
         let run = Run::open(path)?;
         let (source, labels) = (options.data.as_deref(), options.labels.as_deref());
-        let moved = source.is_some() || labels.is_some();
         let source = source.map(|data| Images::from(data).absolute());
-        let plan = run.plan()?.reading(source, labels.map(absolute_labels));
+        let was = run.plan()?;
+        let mut plan = was.clone().reading(source, labels.map(absolute_labels));
         let mut record = run.record()?;
+        if let Some(epochs) = options.epochs {
+            check_prolonged(epochs, &plan, &record)?;
+            plan = plan.prolonged(epochs);
+        }
         let images = options.images.clone();
         let dataset = run.images_or(images, &plan, options.strict, progress)?;
-        if moved {
+        if *plan != *was {
             run.write_plan(&plan)?;
+        }
+        run.make_checkpoints()?;
+        // After a kill between the two files, the next resumption finds the difference again.
+        if record.epochs != plan.train.epochs as u64 {
+            let (from, to) = (record.epochs, plan.train.epochs);
+            record.protocol.push(("Prolonged".into(), format!("from {from} to {to} epochs")));
+            progress.note(&format!(
+                "prolonged from {from} to {to} epochs: the learning rate goes on as in a run of {to}"
+            ));
+            (record.epochs, record.finished) = (to as u64, false);
+            run.write_record(&record)?;
         }
         // Record the machine now: a run that is killed has no later chance to do so.
         let machine = machine();
@@ -252,8 +293,9 @@ impl Training {
         let last = last_point(&curves);
         let end = last.as_ref().map(|last| end(last, &curves)).unwrap_or_default();
         progress.note(&format!(
-            "trained {} epochs in {:.0} s{end}",
-            self.record.epochs, self.record.seconds
+            "trained {} in {:.0} s{end}",
+            counted(self.record.epochs, "epoch", "epochs"),
+            self.record.seconds
         ));
         let Self { run, plan, dataset, record, device, .. } = self;
         Ok(Trained { run, plan, dataset, record, device, last })
@@ -336,6 +378,21 @@ impl Training {
             return Err(Error::Stopped);
         }
         Ok(stopped_by)
+    }
+}
+
+/// Refuses to prolong a run that is not complete, because its learning rate is on its way to the end
+/// of the schedule that it has, and a number of epochs that does not prolong it.
+fn check_prolonged(epochs: usize, plan: &Plan, record: &RunRecord) -> Result<(), Error> {
+    let has = plan.train.epochs;
+    let refuse = |cause: String| Err(Error::option("epochs", epochs, cause));
+    match epochs {
+        _ if epochs == has => Ok(()),
+        _ if epochs < has => refuse(format!("the run has {has}")),
+        _ if !record.finished => {
+            refuse(format!("the run is on its way to {has}; it can be prolonged once it is there"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -53,6 +53,8 @@ const WRITTEN: [&str; 15] = [
 pub struct Run {
     path: PathBuf,
     _lock: Option<File>,
+    /// The topmost of the folders that were made for this run.
+    made: Option<PathBuf>,
 }
 
 impl Run {
@@ -78,11 +80,27 @@ impl Run {
             false => Ok(()),
         };
         no_run()?;
+        let made = path.ancestors().take_while(|path| !path.exists()).last();
+        let made = made.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned);
         std::fs::create_dir_all(path).map_err(Error::file(path))?;
         let lock = lock(path)?;
         // Another process may have made a run here before the lock.
         no_run()?;
-        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+        Ok(Self { path: path.to_owned(), _lock: Some(lock), made })
+    }
+
+    /// Removes the folders that [`Run::create`] made, if nothing but a lock and a cache was written
+    /// since: what a mistyped setting leaves behind is nothing.
+    pub(crate) fn abandon(self) {
+        let Some(made) = &self.made else { return };
+        let _ = std::fs::remove_dir_all(self.cache());
+        let _ = std::fs::remove_file(self.path.join(LOCK_FILE));
+        // This removes empty folders only.
+        for folder in self.path.ancestors().take_while(|path| path.starts_with(made)) {
+            if std::fs::remove_dir(folder).is_err() {
+                return;
+            }
+        }
     }
 
     /// Opens a run's folder in order to write to it.
@@ -91,7 +109,7 @@ impl Run {
     /// If the folder is not a run, if another process works in it, or if it cannot be written to.
     pub fn open(path: &Path) -> Result<Self, Error> {
         check_run(path)?;
-        Ok(Self { path: path.to_owned(), _lock: Some(lock(path)?) })
+        Ok(Self { path: path.to_owned(), _lock: Some(lock(path)?), made: None })
     }
 
     /// Opens a run's folder in order to read it. Reading needs no right to write: without that
@@ -104,7 +122,7 @@ impl Run {
         let file = path.join(LOCK_FILE);
         let lock = lock_to_read(&file, File::create(&file)).map_err(Error::file(&file))?;
         let lock = lock.map(|lock| taken(path, lock)).transpose()?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), _lock: lock, made: None })
     }
 
     /// Deletes an older run. Its configuration goes first, so that a kill leaves no partial run.
@@ -126,6 +144,11 @@ impl Run {
                 _ => {}
             }
         }
+        self.make_checkpoints()
+    }
+
+    /// Makes the folder of checkpoints, if it is not there.
+    pub(crate) fn make_checkpoints(&self) -> Result<(), Error> {
         let checkpoints = self.path.join(CHECKPOINTS);
         std::fs::create_dir_all(&checkpoints).map_err(Error::file(&checkpoints))
     }
@@ -154,12 +177,7 @@ impl Run {
     /// # Errors
     /// If the file is unreadable or a setting makes no sense.
     pub fn plan(&self) -> Result<Plan, Error> {
-        let path = self.path.join(CONFIG_FILE);
-        let text = std::fs::read(&path).map_err(Error::file(&path))?;
-        let damaged = |cause: String| Error::Damaged { path: path.clone(), cause };
-        let text = String::from_utf8(text).map_err(|e| damaged(e.to_string()))?;
-        let config: Config = toml::from_str(&text).map_err(|e| damaged(e.to_string()))?;
-        config.check().map_err(|e| damaged(e.to_string()))
+        read_plan(&self.path.join(CONFIG_FILE))
     }
 
     /// Writes `run.json`.
@@ -291,6 +309,15 @@ impl Run {
         state::load(encoder, &start)
             .map_err(|mismatch| Error::WrongWeights { path: self.path.clone(), mismatch })
     }
+}
+
+/// Reads the settings of a run from its `config.toml`.
+pub(crate) fn read_plan(path: &Path) -> Result<Plan, Error> {
+    let text = std::fs::read(path).map_err(Error::file(path))?;
+    let damaged = |cause: String| Error::Damaged { path: path.to_owned(), cause };
+    let text = String::from_utf8(text).map_err(|e| damaged(e.to_string()))?;
+    let config: Config = toml::from_str(&text).map_err(|e| damaged(e.to_string()))?;
+    config.check().map_err(|e| damaged(e.to_string()))
 }
 
 fn check_run(path: &Path) -> Result<(), Error> {

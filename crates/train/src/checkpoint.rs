@@ -173,7 +173,7 @@ pub fn load_backbone(path: &Path) -> Result<(State, u64), FileError> {
 }
 
 /// Returns the path of the file of initial weights in the folder `run`.
-fn init_path(run: &Path) -> PathBuf {
+pub fn init_path(run: &Path) -> PathBuf {
     run.join("checkpoints").join("init.safetensors")
 }
 

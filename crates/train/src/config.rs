@@ -145,6 +145,13 @@ impl Plan {
         data.labels = labels.or(data.labels.take());
         self
     }
+
+    /// Sets the number of epochs. The learning rate then follows the schedule of that many epochs,
+    /// so a complete run that is given more goes on with a higher rate than it ended with.
+    pub fn prolonged(mut self, epochs: usize) -> Self {
+        self.0.train.epochs = epochs;
+        self
+    }
 }
 
 impl Config {

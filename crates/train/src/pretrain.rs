@@ -289,14 +289,18 @@ fn train(
     Ok(Outcome { step: saved.step, steps, seconds: saved.seconds })
 }
 
-/// Returns whether a saved configuration is the plan's, wherever the images lie.
-fn same_but_place(saved: &str, plan: &Plan) -> bool {
-    toml::from_str::<Config>(saved).is_ok_and(|mut saved| {
-        saved.data.source.clone_from(&plan.data.source);
-        if plan.data.labels.is_some() && saved.data.labels.is_some() {
-            saved.data.labels.clone_from(&plan.data.labels);
+/// Returns whether a plan continues from a checkpoint: under the same settings, wherever the images
+/// lie. A run that was complete may have been given more epochs.
+fn continues(plan: &Plan, saved: &Checkpoint, images: usize) -> bool {
+    toml::from_str::<Config>(&saved.config).is_ok_and(|mut config| {
+        config.data.source.clone_from(&plan.data.source);
+        if plan.data.labels.is_some() && config.data.labels.is_some() {
+            config.data.labels.clone_from(&plan.data.labels);
         }
-        saved == **plan
+        if saved.step == Schedule::new(&config.train, images).steps {
+            config.train.epochs = config.train.epochs.max(plan.train.epochs);
+        }
+        config == **plan
     })
 }
 
@@ -308,7 +312,7 @@ fn start(job: &Job<'_>, device: &Device) -> Result<(Networks, Checkpoint), Train
     let networks = method.networks(&plan.encoder, &mut Init::new(plan.seed, device));
     let failed = |source| TrainError::Checkpoint { source, remaining: Remaining::of(run) };
     let saved = match Checkpoint::load(run).map_err(failed)? {
-        Some(state) if !same_but_place(&state.config, plan) => {
+        Some(state) if !continues(plan, &state, job.dataset.train.len()) => {
             return Err(TrainError::OtherConfig { path: checkpoint::state_path(run) });
         }
         Some(state) => {

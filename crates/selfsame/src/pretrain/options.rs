@@ -6,12 +6,13 @@ use std::sync::Arc;
 use selfsame_augment::Policy;
 use selfsame_data::{Dataset, Exif, LoadOptions, NO_LABELS, class_list};
 use selfsame_methods::MethodConfig;
-use selfsame_nn::{Precision, Stem};
-use selfsame_train::OptimizerKind;
+use selfsame_nn::{Architecture, EncoderConfig, Precision, Stem};
+use selfsame_train::{Config, EPSILON, OptimizerKind, checkpoint};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::images::check;
+use crate::run::read_plan;
 use crate::{Error, Progress, load};
 
 /// Options of a training run: everything that the command line of `selfsame study` can set.
@@ -186,6 +187,78 @@ impl Default for PretrainOptions {
 const DEVICE: &str = "flex";
 
 impl PretrainOptions {
+    /// Reads the options of a new run from the `config.toml` of another: its images and all of its
+    /// settings. Initial weights, if it was given any, are read from the folder of the file.
+    ///
+    /// # Errors
+    /// If the file is unreadable, or if a setting makes no sense.
+    pub fn read_config(file: &Path) -> Result<Self, Error> {
+        let plan = read_plan(file)?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        Ok(Self {
+            init: plan.init.as_ref().map(|_| checkpoint::init_path(folder)),
+            ..Self::of_config(&plan)
+        })
+    }
+
+    /// Returns the options of a run with these settings, but for initial weights.
+    fn of_config(config: &Config) -> Self {
+        let Config { seed, init: _, data, encoder, method, train, augment } = config;
+        let (kind, stem) = match encoder {
+            EncoderConfig::ResNet(resnet) => (resnet.architecture.into(), Some(resnet.stem)),
+            EncoderConfig::Mlp(_) => (EncoderKind::Mlp, None),
+        };
+        let rest = [
+            train.trust.map(|trust| format!("train.trust={trust:?}")),
+            train.trust_capped.then(|| "train.trust_capped=true".to_owned()),
+            (train.epsilon != EPSILON).then(|| format!("train.epsilon={:?}", train.epsilon)),
+        ];
+        Self {
+            data: data.source.as_str().into(),
+            image_size: Some(data.image_size),
+            source_size: Some(data.source_size()),
+            limit: data.limit,
+            labels: data.labels.as_ref().map(PathBuf::from),
+            classes: data.classes.clone(),
+            exif: data.exif,
+            augment: Some(*augment),
+            method: (*method).into(),
+            encoder: Some(kind),
+            width: Some(encoder.width()),
+            stem,
+            precision: Some(encoder.precision()),
+            epochs: Some(train.epochs),
+            batch: Some(train.batch),
+            microbatch: train.microbatch,
+            optimizer: Some(train.optimizer),
+            lr: Some(train.learning_rate),
+            warmup_epochs: Some(train.warmup_epochs),
+            weight_decay: Some(train.weight_decay),
+            clip_norm: train.clip_norm,
+            knn_every: Some(train.knn_every),
+            set: rest.into_iter().flatten().collect(),
+            seed: *seed,
+            ..Self::default()
+        }
+    }
+
+    /// Takes back what [`read_config`](Self::read_config) set, so that [`set`](Self::set) can set
+    /// `key`.
+    pub fn forget(&mut self, key: &str) {
+        match key {
+            "train.epochs" => self.epochs = None,
+            "train.batch" => self.batch = None,
+            "train.microbatch" => self.microbatch = None,
+            "train.optimizer" => self.optimizer = None,
+            "train.learning_rate" => self.lr = None,
+            "train.warmup_epochs" => self.warmup_epochs = None,
+            "train.weight_decay" => self.weight_decay = None,
+            "train.clip_norm" => self.clip_norm = None,
+            "train.knn_every" => self.knn_every = None,
+            key => self.set.retain(|pair| pair.split_once('=').is_none_or(|(set, _)| set != key)),
+        }
+    }
+
     /// Returns the run's folder: [`out`](Self::out), or `runs/` followed by the name of the images.
     pub fn folder(&self) -> PathBuf {
         self.out.clone().unwrap_or_else(|| Path::new("runs").join(self.data.stem()))
@@ -218,6 +291,9 @@ pub struct ResumeOptions {
     pub data: Option<String>,
     /// Where the run's table of labels is now, if it has been moved.
     pub labels: Option<PathBuf>,
+    /// Number of epochs to prolong a complete run to. If `None`, the run keeps its number. The
+    /// learning rate goes on as a schedule of that many epochs has it at this step.
+    pub epochs: Option<usize>,
     /// Whether an image that cannot be used is an error. If false, such images are left out.
     pub strict: bool,
     /// What to do when the outputs collapse, or have collapsed before.
@@ -236,6 +312,7 @@ impl Default for ResumeOptions {
             images: None,
             data: None,
             labels: None,
+            epochs: None,
             strict: false,
             on_collapse: OnCollapse::default(),
             device: DEVICE.to_owned(),
@@ -436,6 +513,16 @@ pub enum EncoderKind {
     ResNet50,
     /// A multilayer perceptron with two hidden layers that takes an image's pixels.
     Mlp,
+}
+
+impl From<Architecture> for EncoderKind {
+    fn from(architecture: Architecture) -> Self {
+        match architecture {
+            Architecture::ResNet18 => Self::ResNet18,
+            Architecture::ResNet34 => Self::ResNet34,
+            Architecture::ResNet50 => Self::ResNet50,
+        }
+    }
 }
 
 /// How to react when the outputs collapse to a few directions.
