@@ -7,17 +7,17 @@ use anyhow::Context;
 use selfsame::data::{LoadOptions, class_list};
 use selfsame::nn::device;
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, words};
-use selfsame::report::read_certificate;
 use selfsame::train::checkpoint::Which;
 use selfsame::{
-    CertifyInput, CertifyOptions, Run, WeightsOptions, certify, read_embeddings, write_certificate,
+    CertifyInput, CertifyOptions, Run, WeightsOptions, certify, check_new, read_embeddings,
+    write_certificate,
 };
 use serde_json::json;
 
 use super::{elsewhere, shown, source_words};
 use crate::args::Certify as Args;
 use crate::mend::encoder_flags;
-use crate::terminal::{Live, Terminal, status};
+use crate::terminal::{Live, Terminal};
 use crate::{misuse, options};
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -53,7 +53,10 @@ fn certify_options(args: &Args) -> anyhow::Result<CertifyOptions> {
 fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     let options = certify_options(args)?;
     let (run, out) = match &args.out {
-        None => (Run::open(path)?, None),
+        None => {
+            check_new(&[path.join(CERTIFICATE_FILE)], args.overwrite)?;
+            (Run::open(path)?, None)
+        }
         Some(_) => (Run::open_to_read(path)?, Some(out(args, path)?)),
     };
     let record = certify(CertifyInput::Run(&run), &options, &mut Live::default())?;
@@ -61,7 +64,6 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
     if let Some(out) = out {
         return write(record, &out, terminal);
     }
-    announce(run.path(), &record);
     let page = run.write_certificate(&record)?;
     finish(record, &page, terminal)
 }
@@ -126,7 +128,6 @@ fn of_embeddings(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Resul
 
 /// Writes a certificate without a run and reports the result.
 fn write(record: CertificateRecord, out: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
-    announce(out, &record);
     let page = write_certificate(out, &record)?;
     finish(record, &page, terminal)
 }
@@ -136,30 +137,8 @@ fn write(record: CertificateRecord, out: &Path, terminal: &Terminal) -> anyhow::
 fn out(args: &Args, file: &Path) -> anyhow::Result<PathBuf> {
     let out = options::out_folder(args.out.as_deref(), "certificates", file);
     selfsame::check_certificate_folder(&out)?;
+    check_new(&[out.join(CERTIFICATE_FILE)], args.overwrite)?;
     Ok(out)
-}
-
-/// Says which certificate is about to be replaced. Says nothing if that one has the same command
-/// and weights, because it is then only made again.
-fn announce(folder: &Path, record: &CertificateRecord) {
-    let path = folder.join(CERTIFICATE_FILE);
-    // Losing a damaged certificate does no harm.
-    let Some(old) = read_certificate(&path).ok().flatten() else { return };
-    if (&old.command, old.step) == (&record.command, record.step) {
-        return;
-    }
-    let written = path.metadata().and_then(|file| file.modified()).ok();
-    let date = written.and_then(|time| jiff::Timestamp::try_from(time).ok());
-    let date = date.map(|date| date.strftime(", of %Y-%m-%d %H:%M UTC").to_string());
-    let weights = old.step.filter(|_| old.step != record.step);
-    let weights = weights.map(|step| format!(" (weights after step {step})"));
-    status(format_args!(
-        "replacing the certificate in {}{}: {}{}",
-        shown(folder),
-        date.unwrap_or_default(),
-        old.command.join(" "),
-        weights.unwrap_or_default()
-    ));
 }
 
 /// Reports the result, to people and to scripts.

@@ -44,7 +44,7 @@ fn two_classes_of(folder: &Path, name: &str, more: &str) -> PathBuf {
 
 fn certify(run_folder: &Path, more: &str) -> CertificateRecord {
     let shown = run_folder.display().to_string();
-    let mut args = vec!["certify".to_owned(), shown, "--json".to_owned()];
+    let mut args = ["certify", &shown, "--json", "--overwrite"].map(str::to_owned).to_vec();
     args.extend(more.split_whitespace().map(str::to_owned));
     let output = run(&args);
     assert!(output.status.success(), "{}", said(&output));
