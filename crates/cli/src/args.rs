@@ -154,7 +154,7 @@ pub struct Pretrain {
     /// times; for `study` only
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub against: Vec<PathBuf>,
-    /// Go on with this run, under its own settings
+    /// Go on with this run, under its own settings; with more --epochs, prolong it
     #[arg(
         long,
         value_name = "RUN",
@@ -166,9 +166,36 @@ pub struct Pretrain {
     pub output: Json,
 }
 
-/// What a run that goes on keeps. Where its images lie may change.
-const RUN_KEEPS: [&str; 7] =
-    ["image_size", "source_size", "limit", "classes", "exif", "Training", "out"];
+/// What a run that goes on keeps. Where its images lie may change, and epochs may be added.
+const RUN_KEEPS: [&str; 27] = [
+    "config",
+    "image_size",
+    "source_size",
+    "limit",
+    "classes",
+    "exif",
+    "recipe",
+    "augment",
+    "method",
+    "temperature",
+    "encoder",
+    "width",
+    "stem",
+    "init",
+    "init_partial",
+    "precision",
+    "batch",
+    "microbatch",
+    "optimizer",
+    "lr",
+    "warmup_epochs",
+    "weight_decay",
+    "clip_norm",
+    "knn_every",
+    "set",
+    "seed",
+    "out",
+];
 
 /// Names in one argument. The parser of arguments takes a plain `Vec` for one name in each.
 pub type Names = Vec<String>;
@@ -189,8 +216,8 @@ pub struct Images {
     /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<u32>,
-    /// Draw crops from whole images of at most N pixels on their shorter side [default: twice the
-    /// image size]
+    /// Draw crops from the whole images, reduced to N pixels on their shorter side where they are
+    /// larger; up to 4096 [default: twice the image size]
     #[arg(long, value_name = "N")]
     pub source_size: Option<u32>,
     /// Take at most N images for training and N for test, spread evenly over the classes
@@ -204,14 +231,18 @@ pub struct Images {
     /// double quotes
     #[arg(long, value_parser = class_names, value_name = "NAME,…")]
     pub classes: Option<Names>,
-    /// Turn images upright as their EXIF orientation says, or ignore it
-    #[arg(long, value_parser = exif(), default_value = "turn", value_name = "WHAT")]
-    pub exif: Exif,
+    /// Turn images upright as their EXIF orientation says, or ignore it [default: turn]
+    #[arg(long, value_parser = exif(), value_name = "WHAT")]
+    pub exif: Option<Exif>,
 }
 
 /// How a run is trained. A resumed run already has these settings.
 #[derive(Group, Debug)]
 pub struct Training {
+    /// Start a new run with the images and settings of another, as its config.toml has them; other
+    /// options still count
+    #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
+    pub config: Option<PathBuf>,
     /// Published settings to start from, all of them, in place of the defaults below: authors
     /// (Huang et al. 2023) or solo-learn, both for CIFAR-10; other options still count
     #[arg(long, value_name = "NAME", value_parser = recipes(), hide_possible_values = true)]
@@ -220,12 +251,11 @@ pub struct Training {
     pub augment: Option<String>,
     #[arg(
         long,
-        default_value = "simclr",
         value_parser = methods(),
         hide_possible_values = true,
-        help = method_help()
+        help = method_help() + " [default: simclr]"
     )]
-    pub method: String,
+    pub method: Option<String>,
     /// Temperature of the loss [default: the method's own]
     #[arg(long, allow_negative_numbers = true, value_name = "T")]
     pub temperature: Option<f64>,
@@ -249,7 +279,8 @@ pub struct Training {
     /// What the encoder's activations are stored as, in training and in measuring
     #[arg(long, value_enum, default_value = "auto")]
     pub precision: PrecisionName,
-    /// Passes over the training images [default: 25]
+    /// Passes over the training images; with --resume, how many a complete run is prolonged to
+    /// [default: 25]
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
     /// Images a step, each in two views [default: 128]
@@ -282,9 +313,9 @@ pub struct Training {
     /// several times. `selfsame methods NAME` lists a method's
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Seed of everything random
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub seed: u64,
+    /// Seed of everything random [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
 }
 
 #[derive(Group, Debug)]
@@ -431,8 +462,8 @@ pub struct Certify {
     pub data: Option<String>,
     #[command(flatten)]
     pub images: ImagesElsewhere,
-    /// Draw crops from whole images of at most N pixels on their shorter side [default: twice the
-    /// image size]
+    /// Draw crops from the whole images, reduced to N pixels on their shorter side where they are
+    /// larger; up to 4096 [default: twice the image size]
     #[arg(long, value_name = "N", help_heading = ENCODER_FROM_ELSEWHERE)]
     pub source_size: Option<u32>,
     #[arg(
@@ -464,6 +495,9 @@ pub struct Certify {
     /// certificates/ and the name of the file]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Replace the certificate that is there
+    #[arg(long)]
+    pub overwrite: bool,
     /// Which images
     #[arg(long, value_parser = splits(), default_value = "test")]
     pub split: SplitName,
@@ -680,13 +714,17 @@ pub struct Inspect {
     /// double quotes
     #[arg(long, value_parser = class_names, value_name = "NAME,…")]
     pub classes: Option<Names>,
+    /// Turn images upright as their EXIF orientation says, or ignore it
+    #[arg(long, value_parser = exif(), default_value = "turn", value_name = "WHAT")]
+    pub exif: Exif,
     /// Search for exact copies only: the time for near copies grows with the square of the images
     #[arg(long)]
     pub no_near: bool,
     /// Seed of the splits, where the images have none
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
-    /// Folder for inspect.html and inspect.json [default: inspections/ and the name of the images]
+    /// Folder for inspect.html, inspect.json and copies.csv [default: inspections/ and the name of
+    /// the images]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Write over an earlier inspection there
@@ -715,8 +753,8 @@ pub struct Views {
     /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<u32>,
-    /// Draw crops from whole images of at most N pixels on their shorter side [default: twice the
-    /// image size]
+    /// Draw crops from the whole images, reduced to N pixels on their shorter side where they are
+    /// larger; up to 4096 [default: twice the image size]
     #[arg(long, value_name = "N")]
     pub source_size: Option<u32>,
     /// Turn images upright as their EXIF orientation says, or ignore it
@@ -779,8 +817,8 @@ pub struct Forecast {
     /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<u32>,
-    /// Draw crops from whole images of at most N pixels on their shorter side [default: twice the
-    /// image size]
+    /// Draw crops from the whole images, reduced to N pixels on their shorter side where they are
+    /// larger; up to 4096 [default: twice the image size]
     #[arg(long, value_name = "N")]
     pub source_size: Option<u32>,
     /// Turn images upright as their EXIF orientation says, or ignore it
@@ -1011,8 +1049,8 @@ pub struct BenchEncoder {
     /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<u32>,
-    /// Draw crops from whole images of at most N pixels on their shorter side [default: twice the
-    /// image size]
+    /// Draw crops from the whole images, reduced to N pixels on their shorter side where they are
+    /// larger; up to 4096 [default: twice the image size]
     #[arg(long, value_name = "N")]
     pub source_size: Option<u32>,
     /// Encoder

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use selfsame::ForecastDifference as Difference;
-use selfsame::data::DataError;
+use selfsame::data::{DataError, REMOTE_SETS};
 use selfsame::grid::GridError;
 use selfsame::init::InitError;
 use selfsame::nn::EncoderConfig;
@@ -103,6 +103,7 @@ pub fn mend(error: &Error) -> Option<String> {
         Error::CrowdedPage { .. } => Some("lower --images or --views".to_owned()),
         Error::TooManyViews { .. } => Some("lower --per-class, --views or --image-size".to_owned()),
         Error::Compare(error) => compare(error).map(str::to_owned),
+        Error::Data { source: DataError::NotFound { path }, .. } => fetched(path),
         Error::Data { source: DataError::NothingToTrain { .. }, .. } => {
             Some("check --limit and --classes".to_owned())
         }
@@ -118,6 +119,13 @@ pub fn mend(error: &Error) -> Option<String> {
         Error::Checkpoint(error) => checkpoint(error).map(str::to_owned),
         _ => None,
     }
+}
+
+/// Returns advice for images that are not there, if they are of a set that can be downloaded.
+fn fetched(path: &Path) -> Option<String> {
+    let set =
+        REMOTE_SETS.iter().find(|set| path.file_name().is_some_and(|name| name == set.name))?;
+    Some(format!("`selfsame fetch {} --to {}` downloads them", set.name, quoted(path)))
 }
 
 /// Returns advice for a grid that cannot be run.

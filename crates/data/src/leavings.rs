@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::kinds::{ending, may_be_class, may_be_image, mend_clause};
+use crate::kinds::{ending, is_picture, may_be_class, may_be_image, mend_clause};
 
 /// An image or archive entry that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -25,6 +25,13 @@ pub struct LeftAlone {
     pub count: usize,
     /// Name of one of the files within the set: the first in alphabetical order.
     pub example: String,
+}
+
+impl LeftAlone {
+    /// Returns whether the ending is that of a picture, in a format that is not read.
+    pub fn is_picture(&self) -> bool {
+        is_picture(&self.ending)
+    }
 }
 
 /// A folder of which no image is used, although it holds files that are meant as images. It lies

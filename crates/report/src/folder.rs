@@ -174,11 +174,11 @@ pub fn read(run: &Path) -> Result<Report, ReportError> {
     let look: Option<Look> = read_json(&path)?;
     check_sprite(look.as_ref().and_then(|look| look.pictures.as_ref()), &path)?;
     let neighbours = read_neighbours(run)?;
-    let path = run.join(VIEWS_FILE);
-    let views: Option<ViewSheet> = read_json(&path)?;
-    if let Some(views) = &views {
-        views.sheet.check().map_err(|source| ReportError::Sprite { path, source })?;
-    }
+    // Nothing writes the sheet again, and nothing but a picture is lost without it.
+    let views = read_views(&run.join(VIEWS_FILE)).unwrap_or_else(|error| {
+        warnings.push(format!("{error}. The page leaves the views out."));
+        None
+    });
     let run = record;
     Ok(Report { run, metrics, evaluation, certificate, map, look, neighbours, views, warnings })
 }
@@ -347,6 +347,15 @@ fn check_sprite(sprite: Option<&Sprite>, path: &Path) -> Result<(), ReportError>
         }
         None => Ok(()),
     }
+}
+
+fn read_views(path: &Path) -> Result<Option<ViewSheet>, ReportError> {
+    let views: Option<ViewSheet> = read_json(path)?;
+    if let Some(views) = &views {
+        let damaged = |source| ReportError::Sprite { path: path.into(), source };
+        views.sheet.check().map_err(damaged)?;
+    }
+    Ok(views)
 }
 
 fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, ReportError> {

@@ -12,6 +12,8 @@ pub mod words;
 pub const INSPECTION_FILE: &str = "inspect.json";
 /// Name of the page of an inspection.
 pub const INSPECTION_PAGE: &str = "inspect.html";
+/// Name of the table of all copies.
+pub const COPIES_FILE: &str = "copies.csv";
 
 /// What a data set holds, what is odd about it, and what training would do with it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -173,10 +175,11 @@ pub struct Outlier {
 /// Copies and near copies among the images of all splits.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Copies {
-    /// Groups of images whose pixels are equal, by their first image.
+    /// Groups of images whose pixels are equal: those with different labels first, then those in
+    /// several splits, then by their first image.
     pub exact: Vec<Vec<ImageName>>,
-    /// Near copies, pair by pair, the closest first. Of images with equal pixels, the first one
-    /// stands for all.
+    /// Near copies, pair by pair: those with different labels first, then the closest. Of images
+    /// with equal pixels, the first one stands for all.
     pub near: Vec<NearCopy>,
     /// Number of pairs of near copies. Of each image, only the closest are listed.
     pub near_pairs: usize,
@@ -192,6 +195,17 @@ pub struct Copies {
     pub threshold: f64,
     /// Whether near copies were searched.
     pub searched: bool,
+}
+
+impl Finding {
+    /// Returns whether it is a remark that hardly stands in the way of training.
+    pub fn is_mild(&self) -> bool {
+        match self {
+            Self::Unlabelled | Self::Outliers { .. } | Self::Imbalance(_) => true,
+            Self::FewTested { images } => *images > 0,
+            _ => false,
+        }
+    }
 }
 
 /// Two near copies.
@@ -287,6 +301,11 @@ pub enum Finding {
         /// The first, and what it holds instead.
         first: Skipped,
     },
+    /// Files are pictures by their endings, but of formats that are not read.
+    Unread {
+        /// Ending and number of files, the most frequent first.
+        endings: Vec<(String, usize)>,
+    },
     /// Images were left out.
     LeftOut {
         /// Number of images.
@@ -299,6 +318,11 @@ pub enum Finding {
         /// The copies.
         crossing: Crossing,
         /// Number of images of the split.
+        images: usize,
+    },
+    /// There are so few test images that accuracies on them tell little.
+    FewTested {
+        /// Number of test images.
         images: usize,
     },
     /// Classes differ much in size.

@@ -43,6 +43,7 @@ pub mod gallery;
 pub mod inspection;
 mod interval;
 pub mod look;
+pub mod next;
 mod page;
 pub mod predictions;
 pub mod record;

@@ -19,6 +19,7 @@ mod headline;
 mod inspection;
 mod look;
 mod map;
+mod next;
 mod protocol;
 mod quantity;
 mod results;
@@ -64,6 +65,7 @@ const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inlin
 /// be measured without labels. All text from the records is escaped.
 pub fn render(report: &Report) -> String {
     let sections: Vec<Section> = [
+        next::section(report),
         results::section(report),
         report.certificate.as_ref().map(factors::section),
         report.certificate.as_ref().map(bounds::section),

@@ -257,7 +257,7 @@ fn first_lines(report: &Report) -> String {
 #[test]
 fn figures_without_meaning_say_so_first() {
     let mut report = whole(4);
-    assert!(first_lines(&report).contains("No test image is a copy"));
+    assert!(first_lines(&report).contains("No test image has exactly the pixels"));
 
     // Labels that belong to other images.
     let evaluation = report.evaluation.as_mut().unwrap();
@@ -479,7 +479,7 @@ fn damaged_records_are_named() {
     let folder = tempfile::tempdir().unwrap();
     write_run(folder.path(), &whole(4));
 
-    for file in [RUN_FILE, EVAL_FILE, MAP_FILE, VIEWS_FILE] {
+    for file in [RUN_FILE, EVAL_FILE, MAP_FILE] {
         let path = folder.path().join(file);
         let good = fs::read(&path).unwrap();
         for keep in [0, 1, good.len() / 3, good.len() - 3] {
@@ -507,6 +507,20 @@ fn damaged_records_are_named() {
     write_json(&folder.path().join(MAP_FILE), &map).unwrap();
     let error = read(folder.path()).unwrap_err();
     assert!(matches!(error, ReportError::Sprite { source: SpriteError::NoPicture, .. }), "{error}");
+}
+
+#[test]
+fn a_damaged_sheet_of_views_costs_only_the_views() {
+    let folder = tempfile::tempdir().unwrap();
+    write_run(folder.path(), &whole(4));
+    let path = folder.path().join(VIEWS_FILE);
+    let good = fs::read(&path).unwrap();
+    for keep in [0, 1, good.len() / 3, good.len() - 3] {
+        fs::write(&path, &good[..keep]).unwrap();
+        let found = read(folder.path()).unwrap();
+        assert!(found.views.is_none() && found.evaluation.is_some());
+        assert!(found.warnings[0].contains(VIEWS_FILE), "{:?}", found.warnings);
+    }
 }
 
 #[test]

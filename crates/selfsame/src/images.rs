@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use selfsame_data::{Dataset, LoadOptions, LostFolder};
+use selfsame_report::counted;
 use selfsame_report::record::{DatasetRecord, LeftAlone, Skipped};
 
 use crate::{Error, Progress, digest};
@@ -39,14 +40,14 @@ pub fn load(
 
     let kind = match dataset.classes.len() {
         0 => "unlabelled".to_owned(),
-        n => format!("{n} classes"),
+        n => counted(n as u64, "class", "classes"),
     };
     progress.note(&format!(
-        "{}: {} training, {} validation and {} test images of {} pixels, {kind}",
+        "{}: {} training, {} validation and {} of {} pixels, {kind}",
         dataset.name,
         dataset.train.len(),
         dataset.validation.len(),
-        dataset.test.len(),
+        counted(dataset.test.len() as u64, "test image", "test images"),
         dataset.image_size
     ));
     note_set(&dataset, progress);

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use selfsame_data::{Dataset, Facts, Image, SplitName};
 use selfsame_report::inspection::{
-    Balance, ClassCounts, Counts, INSPECTION_FILE, INSPECTION_PAGE, Inspection, TrainingPlan,
+    Balance, COPIES_FILE, ClassCounts, Counts, INSPECTION_FILE, INSPECTION_PAGE, Inspection,
+    TrainingPlan,
 };
 use selfsame_report::{render_inspection, write_atomic, write_json};
 
@@ -24,7 +25,7 @@ pub struct InspectOptions {
     /// Whether to search for near copies, which takes a time proportional to the square of the
     /// number of images: seconds for 10,000.
     pub near: bool,
-    /// Folder for `inspect.json` and `inspect.html`. If `None`, nothing is written.
+    /// Folder for `inspect.json`, `inspect.html` and `copies.csv`. If `None`, nothing is written.
     pub out: Option<PathBuf>,
     /// Whether to replace an inspection that the folder holds.
     pub overwrite: bool,
@@ -47,7 +48,8 @@ impl InspectOptions {
     pub fn check(&self) -> Result<(), Error> {
         let Some(out) = &self.out else { return Ok(()) };
         check_folder(out)?;
-        check_new(&[INSPECTION_FILE, INSPECTION_PAGE].map(|name| out.join(name)), self.overwrite)
+        let names = [INSPECTION_FILE, INSPECTION_PAGE, COPIES_FILE];
+        check_new(&names.map(|name| out.join(name)), self.overwrite)
     }
 }
 
@@ -107,10 +109,11 @@ pub fn inspect(
         pictures: shown.pictures()?,
     };
     inspection.balance = balance(&inspection.classes);
-    inspection.findings = findings::findings(&inspection);
+    inspection.findings = findings::findings(&inspection, &dataset.left_alone);
     if let Some(out) = &options.out {
         std::fs::create_dir_all(out).map_err(Error::file(out))?;
         write_json(&out.join(INSPECTION_FILE), &inspection)?;
+        write_atomic(&out.join(COPIES_FILE), &copies::table(&inspection.copies))?;
         write_atomic(&out.join(INSPECTION_PAGE), render_inspection(&inspection).as_bytes())?;
     }
     Ok(inspection)

@@ -47,6 +47,7 @@ fn of_run(args: &Eval, run: &Path, terminal: &Terminal) -> anyhow::Result<ExitCo
     let evaluation = selfsame::evaluate(run, &options, &mut Live::default())?;
     evaluation_lines(&evaluation).iter().for_each(|line| terminal.say(line));
     let record = Run::open(run)?.record()?;
+    super::say_next(terminal, run, &record, Some(&evaluation))?;
     terminal.result(&to_json(run, &evaluation, &record));
     Ok(ExitCode::SUCCESS)
 }

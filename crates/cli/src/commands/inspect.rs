@@ -8,7 +8,7 @@ use selfsame::report::inspection::{INSPECTION_PAGE, words};
 use selfsame::{Error, InspectOptions};
 use serde_json::json;
 
-use super::{shown, typed};
+use super::{quoted, shown, typed};
 use crate::args::Inspect as Args;
 use crate::options::out_folder;
 use crate::terminal::{Live, Terminal};
@@ -29,6 +29,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         limit: args.limit,
         labels: args.labels.clone(),
         classes: args.classes.clone(),
+        exif: args.exif,
         ..LoadOptions::default()
     };
     let dataset = selfsame::load(&args.data, &load, &mut Live::default())?;
@@ -42,6 +43,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         terminal.say(&line.replace('\n', "\u{fffd}"));
     }
     terminal.say(&format!("inspection {}", shown(&page)));
+    let next = words::next(&inspection, &quoted(Path::new(&args.data)));
+    terminal.say(&format!("next       {next}"));
     let mut result = serde_json::to_value(&inspection)?;
     result["page"] = json!(shown(&page));
     terminal.result(&result);

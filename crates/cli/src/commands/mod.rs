@@ -17,13 +17,18 @@ mod report;
 mod reproduce;
 mod views;
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use selfsame::Run;
 use selfsame::augment::Isa;
+use selfsame::report::next::after_run;
+use selfsame::report::record::{Evaluation, RunRecord};
 
 use crate::args::{Args, Command};
 use crate::misuse;
 pub use crate::terminal::INTERRUPTED;
+use crate::terminal::Terminal;
 pub use crate::words::{quoted, shown, source_words, typed};
 
 /// Maximum number of threads. Starting many more takes long.
@@ -66,4 +71,19 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Man(args) => manual::page(&args),
         Command::Bench(bench) => bench::run(&bench, threads),
     }
+}
+
+/// Says what is most worth doing after a run.
+fn say_next(
+    terminal: &Terminal,
+    run: &Path,
+    record: &RunRecord,
+    evaluation: Option<&Evaluation>,
+) -> anyhow::Result<()> {
+    let data = Run::open_to_read(run)?.plan()?.data.source.clone();
+    for (at, next) in after_run(record, evaluation).into_iter().enumerate() {
+        let [command, why] = next.in_words(&quoted(run), &quoted(Path::new(&data)));
+        terminal.say(&format!("{:<9}{command}  ({why})", if at == 0 { "next" } else { "or" }));
+    }
+    Ok(())
 }

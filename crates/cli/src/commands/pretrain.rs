@@ -24,6 +24,7 @@ pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
     let Some(trained) = trained else { return Ok(ExitCode::from(INTERRUPTED)) };
     terminal.say(&format!("encoder  {}", Which::Last.path(&trained.run).display()));
     terminal.say(&format!("report   {}", trained.report.display()));
+    super::say_next(&terminal, &trained.run, &trained.record, None)?;
     terminal.result(&with_training(json!({ "run": shown(&trained.run) }), &trained));
     Ok(ExitCode::SUCCESS)
 }
@@ -38,6 +39,7 @@ pub fn study(args: &Pretrain) -> anyhow::Result<ExitCode> {
     let trained = &study.training;
     evaluation_lines(&study.evaluation).iter().for_each(|line| terminal.say(line));
     terminal.say(&format!("report   {}", trained.report.display()));
+    super::say_next(&terminal, &trained.run, &trained.record, Some(&study.evaluation))?;
     let result = eval::to_json(&trained.run, &study.evaluation, &trained.record);
     terminal.result(&with_training(result, trained));
     Ok(ExitCode::SUCCESS)
@@ -51,7 +53,7 @@ fn unless_stopped<T>(
 ) -> anyhow::Result<Option<T>> {
     let run = match &args.resume {
         Some(run) => run.clone(),
-        None => options::folder(args),
+        None => options::folder(args)?,
     };
     let way = format!("go on with: selfsame {verb} --resume {}", quoted(&run));
     let mut live = Live::of_run(run, way.clone())?;

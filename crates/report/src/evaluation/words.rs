@@ -5,7 +5,8 @@ use crate::record::{Accuracies, Copies, Evaluation, LeftOut, Representation, Uns
 use crate::wilson;
 
 /// What there is to say of copies where there are none. It is no warning.
-pub const NO_COPY: &str = "No test image is a copy of a training or validation image.";
+pub const NO_COPY: &str = "No test image has exactly the pixels of a training or validation \
+                           image; `selfsame inspect` finds near copies as well.";
 
 /// Number of classes without a training image that a sentence names.
 const NAMED: usize = 5;

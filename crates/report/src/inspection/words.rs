@@ -1,28 +1,51 @@
 //! The words for an inspection, for page and terminal alike.
 
-use super::{Balance, Crossing, Finding, Inspection, Oddity, Outliers};
+use super::{Balance, COPIES_FILE, Crossing, Finding, Inspection, Oddity, Outliers};
 use crate::format::{count, counted, number, sentence_list};
-use crate::percent;
+use crate::{percent, wilson};
 
 /// Largest number of classes that a sentence names.
 const NAMED: usize = 5;
 
-/// Summarises an inspection, a line for each sentence: what the set holds, then what was found.
+/// Summarises an inspection, a line for each sentence: what matters most, then what was found.
 pub fn lines(inspection: &Inspection) -> Vec<String> {
-    std::iter::once(verdict(inspection))
-        .chain(inspection.findings.iter().skip(1).map(finding))
-        .collect()
+    std::iter::once(verdict(inspection)).chain(others(inspection).iter().map(finding)).collect()
 }
 
 /// States what matters most about the images.
 pub fn verdict(inspection: &Inspection) -> String {
-    match inspection.findings.first() {
+    match inspection.findings.first().filter(|first| !first.is_mild()) {
         Some(first) => finding(first),
         None => format!(
-            "Nothing stands in the way of training on {}: no copies, nothing left out, and no \
-             images that stand out.",
-            inspection.dataset.name
+            "Nothing stands in the way of training on {}: {}, and nothing was left out.",
+            inspection.dataset.name,
+            no_copies(inspection)
         ),
+    }
+}
+
+/// Returns the findings that the verdict does not state.
+pub fn others(inspection: &Inspection) -> &[Finding] {
+    match inspection.findings.split_first() {
+        Some((first, others)) if !first.is_mild() => others,
+        _ => &inspection.findings,
+    }
+}
+
+/// Says that no copies were found, and of which kinds.
+pub fn no_copies(inspection: &Inspection) -> &'static str {
+    match inspection.copies.searched {
+        true => "no image is a copy or a near copy of another",
+        false => "no image is an exact copy of another (near copies were not searched for)",
+    }
+}
+
+/// Says what to do next: `data` is how the images are typed.
+pub fn next(inspection: &Inspection, data: &str) -> String {
+    if inspection.copies.exact.is_empty() && inspection.copies.near.is_empty() {
+        format!("selfsame study --data {data}  (train on these images)")
+    } else {
+        format!("look at the copies; {COPIES_FILE} lists one to remove on each line")
     }
 }
 
@@ -46,6 +69,15 @@ pub fn finding(finding: &Finding) -> String {
                 more => format!(", nor of {}", counted(more as u64, "more folder", "more folders")),
             },
             first.cause.trim_end_matches('.')
+        ),
+        Finding::Unread { endings } => unread(endings),
+        Finding::FewTested { images: 0 } => {
+            "There are no test images, so no accuracy can be measured.".to_owned()
+        }
+        Finding::FewTested { images } => format!(
+            "{} tell little: an accuracy of half is known to within {:.0} points (95% interval).",
+            counted(*images as u64, "test image", "test images"),
+            50.0 * (wilson(0.5, *images as u64).high - wilson(0.5, *images as u64).low)
         ),
         Finding::LeftOut { images, first } => format!(
             "{} left out; the first, {}: {}.",
@@ -84,7 +116,7 @@ pub fn measure(kind: Oddity) -> &'static str {
     match kind {
         Oddity::Dark => "brightness that only one pixel of a hundred exceeds, of 255",
         Oddity::Bright => "brightness that all but one pixel of a hundred exceed, of 255",
-        Oddity::Flat => "range of brightness of the middle 98 % of pixels, of 255",
+        Oddity::Flat => "range of brightness of the middle 98% of pixels, of 255",
         Oddity::Blurred => "variance of the Laplacian over variance of the brightness",
         Oddity::Grey => "mean difference of the largest and the smallest channel, of 255",
         Oddity::Shape => {
@@ -96,7 +128,7 @@ pub fn measure(kind: Oddity) -> &'static str {
 
 /// Describes where a kind begins, and what is usual in the set.
 pub fn threshold(outliers: &Outliers) -> String {
-    let usual = format!("half of the images are below {}", number(outliers.middle));
+    let usual = format!("the median is {}", number(outliers.middle));
     match (outliers.threshold, outliers.kind) {
         (None, Oddity::Grey) => {
             format!("Most images have no colour ({usual}), so none stands out.")
@@ -109,11 +141,26 @@ pub fn threshold(outliers: &Outliers) -> String {
     }
 }
 
+fn unread(endings: &[(String, usize)]) -> String {
+    let files: usize = endings.iter().map(|(_, files)| files).sum();
+    let kinds = endings.iter().take(NAMED);
+    let mut kinds: Vec<String> =
+        kinds.map(|(ending, files)| format!("{} .{ending}", count(*files as u64))).collect();
+    let rest: usize = endings.iter().skip(NAMED).map(|(_, files)| files).sum();
+    kinds.extend((rest > 0).then(|| format!("{} others", count(rest as u64))));
+    format!(
+        "{} of formats that are not read ({}): convert {} to JPEG or PNG.",
+        counted(files as u64, "picture is", "pictures are"),
+        sentence_list(&kinds),
+        if files == 1 { "it" } else { "them" }
+    )
+}
+
 fn leak(crossing: &Crossing, images: usize) -> String {
     let (others, advice) = match crossing.of {
         "train" => (
             ["a training image", "training images"],
-            ": accuracies would count them as understood; remove them, or remove the training \
+            ": an accuracy on them says nothing about new images. Remove them, or the training \
              images",
         ),
         _ => (["a validation image", "validation images"], ""),
@@ -161,14 +208,13 @@ fn contradiction(exact: usize, near: usize) -> String {
 }
 
 fn imbalance(balance: &Balance) -> String {
-    let Balance { largest, smallest, effective_classes } = balance;
+    let Balance { largest, smallest, .. } = balance;
     format!(
-        "Classes are of uneven size: {} has {} and {} {}; they count as {} classes of equal size.",
+        "Classes are of uneven size: {} has {}, {} has {}.",
         largest.0,
         counted(largest.1 as u64, "training image", "training images"),
         smallest.0,
         count(smallest.1 as u64),
-        number((effective_classes * 10.0).round() / 10.0)
     )
 }
 

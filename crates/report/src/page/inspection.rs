@@ -8,8 +8,8 @@ use super::{Section, dataset, document, protocol, tile};
 use crate::Sprite;
 use crate::format::{count, counted, number, percent};
 use crate::inspection::{
-    Counts, FileSize, Finding, INSPECTION_FILE, ImageName, Inspection, NearCopy, Outliers,
-    crosses_splits, labels_differ, words,
+    COPIES_FILE, Counts, FileSize, Finding, INSPECTION_FILE, ImageName, Inspection, NearCopy,
+    Outliers, crosses_splits, labels_differ, words,
 };
 
 /// Largest side of a picture that is shown with visible pixels.
@@ -18,6 +18,8 @@ const PIXELS_UP_TO: u32 = 48;
 const CLASSES: usize = 20;
 /// Number of sizes that are named.
 const SIZES: usize = 8;
+/// Number of exact copies of a group that are named.
+const NAMED: usize = 6;
 /// Maximum number of sizes that are drawn.
 const DOTS: usize = 1000;
 
@@ -48,12 +50,14 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn header(&self, title: &str) -> Markup {
-        let Inspection { dataset, classes, findings, .. } = self.inspection;
+        let Inspection { dataset, classes, .. } = self.inspection;
         html! {
             (self.style())
             p.eyebrow { (title) }
             h1.verdict { (words::verdict(self.inspection)) }
-            @for finding in findings.iter().skip(1) { p.judgement { (words::finding(finding)) } }
+            @for finding in words::others(self.inspection) {
+                p.judgement { (words::finding(finding)) @if let Some(place) = place(finding) { " " a href={ "#" (place) } { "Look" } } }
+            }
             ul.facts {
                 li { (counted(dataset.train, "training image", "training images")) }
                 li { (count(dataset.validation)) " validation" }
@@ -96,7 +100,7 @@ impl Page<'_> {
         let crossings = &self.inspection.copies.crossings;
         let crossings = crossings.iter().filter(|found| place(found.split) > place(found.of));
         let body = html! {
-            p.lead { "An image that is in two splits is measured on what was trained on." }
+            p.lead { "A test image that training has seen, or one almost like it, tells nothing about new images." }
             table.protocol { tbody { @for found in crossings {
                 tr {
                     th scope="row" { (counted((found.exact + found.near) as u64, "image", "images")) " of " (found.split) }
@@ -116,12 +120,19 @@ impl Page<'_> {
         let exact: Vec<&Vec<ImageName>> =
             copies.exact.iter().filter(|group| !crosses_splits(group)).collect();
         let groups: Vec<&Vec<ImageName>> = copies.groups.iter().collect();
+        if copies.exact.is_empty() && copies.near.is_empty() {
+            let body =
+                html! { p.lead { "Of all splits, " (words::no_copies(self.inspection)) "." } };
+            return Some(Section { id: "copies", short: "Copies", title: "Copies", body });
+        }
         if pairs.is_empty() && exact.is_empty() && groups.is_empty() {
             return None;
         }
         let body = html! {
-            p.lead { "Images that are there more than once count more than once, in training and \
-                      in every measure." }
+            p.lead {
+                "Images that are there more than once count more than once, in training and in every measure. "
+                code { (COPIES_FILE) } " lists all copies, one on each line."
+            }
             (self.groups("Exact copies", &exact))
             (self.pairs("Near copies", &pairs))
             (self.groups("Groups of three and more", &groups))
@@ -139,10 +150,12 @@ impl Page<'_> {
                         article {
                             p.quiet { (counted(group.len() as u64, "image", "images")) ": " (places(group)) @if labels_differ(group) { " " b { "Their labels differ." } } }
                             div.strip { @for image in group.iter() { (self.picture(image)) } }
+                            p.names { @for (at, image) in group.iter().take(NAMED).enumerate() { @if at > 0 { br; } (image.name) }
+                                @if group.len() > NAMED { br; "and " (count((group.len() - NAMED) as u64)) " more" } }
                         }
                     }
                 }
-                (self.rest(shown.count(), groups.len(), "groups"))
+                (self.rest(shown.count(), groups.len(), ["group", "groups"]))
             }
         }
     }
@@ -151,9 +164,9 @@ impl Page<'_> {
         let shown = pairs.iter().filter(|pair| pair.images[0].tile.is_some());
         html! {
             @if !pairs.is_empty() {
-                h3 { (title) ": " (counted(pairs.len() as u64, "pair", "pairs")) ", the closest first" }
+                h3 { (title) ": " (counted(pairs.len() as u64, "pair", "pairs")) ", those with different labels first, then the closest" }
                 div.closest.twins { @for pair in shown.clone() { (self.pair(pair)) } }
-                (self.rest(shown.count(), pairs.len(), "pairs"))
+                (self.rest(shown.count(), pairs.len(), ["pair", "pairs"]))
             }
         }
     }
@@ -178,9 +191,9 @@ impl Page<'_> {
         }
     }
 
-    fn rest(&self, shown: usize, all: usize, what: &str) -> Markup {
+    fn rest(&self, shown: usize, all: usize, [one, many]: [&str; 2]) -> Markup {
         html! {
-            @if shown < all { p.quiet { "And " (count((all - shown) as u64)) " " (what) " more, in " code { (INSPECTION_FILE) } "." } }
+            @if shown < all { p.quiet { "And " (counted((all - shown) as u64, one, many)) " more, in " code { (INSPECTION_FILE) } "." } }
         }
     }
 
@@ -212,7 +225,7 @@ impl Page<'_> {
                         figcaption { @if let Some(class) = &outlier.image.class { b { (class) } " " } (number(outlier.value)) br; (outlier.image.name) }
                     }
                 } }
-                (self.rest(shown.count(), outliers.images.len(), "images"))
+                (self.rest(shown.count(), outliers.images.len(), ["image", "images"]))
             }
         }
     }
@@ -246,7 +259,7 @@ impl Page<'_> {
                         } @else {
                             "The largest class, " b { (balance.largest.0) } ", has " (counted(balance.largest.1 as u64, "training image", "training images"))
                             "; the smallest, " b { (balance.smallest.0) } ", has " (count(balance.smallest.1 as u64))
-                            ". By their entropy, the classes count as " (number(balance.effective_classes)) " of equal size."
+                            "."
                         }
                     }
                 }
@@ -346,18 +359,35 @@ impl Page<'_> {
     fn again(&self) -> Section {
         let copies = &self.inspection.copies;
         let body = html! {
-            p.lead {
+            @if copies.searched { p.lead {
                 "Images count as near copies if they are much nearer to each other than to other images: once brightness and contrast \
                  are taken out, by the distance of the whole picture and of its details, at " (copies.side) " × " (copies.side)
                 " pixels, as they are and mirrored. The unit is an image’s distance from the eighth nearest of a sample; a closeness of 0 \
                  is a copy, and up to " (number(copies.threshold)) " is near in this set: chance alone would make a pair of one image in 1,000. Pictures that are cropped, turned or moved \
                  by more than a little are not found."
                 @if copies.flat > 0 { " " (counted(copies.flat as u64, "flat image was", "flat images were")) " not compared." }
-                " " code { (INSPECTION_FILE) } " lists everything by name."
+            } } @else {
+                p.lead { "Images count as exact copies if all their pixels are equal once decoded. Near copies were not searched for." }
             }
+            p { code { (INSPECTION_FILE) } " lists everything by name." }
             @if !self.inspection.command.is_empty() { (protocol::command(&self.inspection.command)) }
         };
         Section { id: "protocol", short: "Protocol", title: "How it was measured", body }
+    }
+}
+
+/// Returns the section that shows what a finding is about.
+fn place(finding: &Finding) -> Option<&'static str> {
+    match finding {
+        Finding::Leak { .. } => Some("leaks"),
+        Finding::Repeats { .. } => Some("copies"),
+        Finding::Untrained { .. } | Finding::Imbalance(_) => Some("classes"),
+        Finding::Lost { .. } | Finding::LeftOut { .. } | Finding::Unread { .. } => Some("files"),
+        Finding::Outliers { .. } => Some("outliers"),
+        Finding::Contradiction { .. }
+        | Finding::Refused { .. }
+        | Finding::FewTested { .. }
+        | Finding::Unlabelled => None,
     }
 }
 

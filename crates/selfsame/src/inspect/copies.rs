@@ -8,7 +8,7 @@ use selfsame_concentration::near::{self, NearCopies, near_copies};
 use selfsame_data::SplitName;
 use selfsame_eval::equal_images;
 use selfsame_kernels::isa::Isa;
-use selfsame_report::inspection::{Copies, Crossing, NearCopy};
+use selfsame_report::inspection::{Copies, Crossing, ImageName, NearCopy};
 
 use super::All;
 use super::pictures::Shown;
@@ -48,7 +48,12 @@ impl Found {
 
     pub fn record(&self, all: &All<'_>, shown: &mut Shown<'_>) -> Copies {
         let (mut across, mut within) = (0, 0);
-        let near = self.near.pairs.iter().map(|pair| {
+        // What has pictures is what comes first.
+        let mut near: Vec<_> = self.near.pairs.iter().collect();
+        near.sort_by_key(|pair| !differ(all, &pair.images));
+        let mut exact = self.exact.clone();
+        exact.sort_by_key(|group| (!differ(all, group), !crosses(all, group)));
+        let near = near.into_iter().map(|pair| {
             let [a, b] = pair.images;
             let rank = if all.split(a) == all.split(b) { &mut within } else { &mut across };
             *rank += 1;
@@ -69,7 +74,7 @@ impl Found {
             groups.iter().enumerate().map(group).collect()
         };
         Copies {
-            exact: named(&self.exact),
+            exact: named(&exact),
             groups: named(&self.groups()),
             near,
             near_pairs: self.near.found,
@@ -154,6 +159,40 @@ impl Found {
 /// Returns all images with the pixels of `image`.
 fn copies<'a>(exact: &HashMap<usize, &'a [usize]>, image: &'a usize) -> &'a [usize] {
     exact.get(image).copied().unwrap_or(std::slice::from_ref(image))
+}
+
+/// Returns whether some of these images have different labels.
+fn differ(all: &All<'_>, images: &[usize]) -> bool {
+    images.iter().any(|&image| all.label(image) != all.label(images[0]))
+}
+
+/// Returns whether some of these images are of different splits.
+fn crosses(all: &All<'_>, images: &[usize]) -> bool {
+    images.iter().any(|&image| all.split(image) != all.split(images[0]))
+}
+
+/// Lists all copies as a table (CSV), a line for each image that could be removed: the later one
+/// of two near copies, and all but the first of a group of exact copies. Training images come
+/// before validation images, and these before test images.
+pub fn table(copies: &Copies) -> Vec<u8> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let columns =
+        ["image", "split", "class", "copy_of", "copy_split", "copy_class", "kind", "closeness"];
+    let mut write = |line: [&str; 8]| table.write_record(line).expect("memory takes all");
+    write(columns);
+    let class = |image: &ImageName| image.class.clone().unwrap_or_default();
+    let mut line = |image: &ImageName, of: &ImageName, kind: &str, closeness: String| {
+        let (own, others) = (class(image), class(of));
+        write([&image.name, image.split, &own, &of.name, of.split, &others, kind, &closeness]);
+    };
+    for group in &copies.exact {
+        group[1..].iter().for_each(|image| line(image, &group[0], "exact", "0".to_owned()));
+    }
+    for pair in &copies.near {
+        let [of, image] = &pair.images;
+        line(image, of, "near", format!("{:.3}", pair.closeness));
+    }
+    table.into_inner().expect("memory takes all")
 }
 
 /// Finds the near copies among `images`.

@@ -1,13 +1,18 @@
 //! What is worth knowing or doing before training.
 
+use std::collections::BTreeMap;
+
+use selfsame_data::LeftAlone;
 use selfsame_report::inspection::{Crossing, Finding, Inspection, labels_differ};
 use selfsame_report::record::DatasetRecord;
 
 /// A largest class this many times the smallest is worth a word.
 const UNEVEN: usize = 3;
+/// Fewer test images than this are worth a word: an accuracy of a half is known to ten points then.
+const FEW_TESTED: usize = 100;
 
 /// Returns the findings, the most important first.
-pub fn findings(inspection: &Inspection) -> Vec<Finding> {
+pub fn findings(inspection: &Inspection, left_alone: &[LeftAlone]) -> Vec<Finding> {
     let Inspection { dataset, classes, copies, .. } = inspection;
     let crossing = |split: &str, of: &str| {
         copies.crossings.iter().find(|found| (found.split, found.of) == (split, of)).cloned()
@@ -30,6 +35,11 @@ pub fn findings(inspection: &Inspection) -> Vec<Finding> {
         .lost
         .first()
         .map(|first| Finding::Lost { folders: dataset.lost.len(), first: first.clone() });
+    let unread = unread(left_alone);
+    let unread = (!unread.is_empty()).then_some(Finding::Unread { endings: unread });
+    let tested = count(dataset, "test");
+    let few =
+        (classes.len() > 1 && tested < FEW_TESTED).then_some(Finding::FewTested { images: tested });
     let uneven = inspection
         .balance
         .clone()
@@ -52,7 +62,9 @@ pub fn findings(inspection: &Inspection) -> Vec<Finding> {
         contradiction(inspection),
         leak("validation", "train"),
         leak("test", "validation"),
+        unread,
         left_out,
+        few,
         repeats,
         uneven,
     ]
@@ -61,6 +73,18 @@ pub fn findings(inspection: &Inspection) -> Vec<Finding> {
     .chain(outliers)
     .chain(classes.is_empty().then_some(Finding::Unlabelled))
     .collect()
+}
+
+/// Counts the pictures of formats that are not read, by ending, the most frequent first.
+fn unread(left_alone: &[LeftAlone]) -> Vec<(String, usize)> {
+    let mut endings: BTreeMap<&str, usize> = BTreeMap::new();
+    for left in left_alone.iter().filter(|left| left.is_picture()) {
+        *endings.entry(&left.ending).or_default() += left.count;
+    }
+    let mut endings: Vec<_> =
+        endings.into_iter().map(|(ending, files)| (ending.to_owned(), files)).collect();
+    endings.sort_by_key(|(_, files)| std::cmp::Reverse(*files));
+    endings
 }
 
 fn count(dataset: &DatasetRecord, split: &str) -> usize {
