@@ -252,7 +252,7 @@ impl Listing {
         let Some(error) = damage else { return Ok(reader) };
         let mut mark = [1; 1024];
         let ended = reader.seek(SeekFrom::Start(end)).and_then(|_| reader.read_exact(&mut mark));
-        if ended.is_ok() && mark == [0; 1024] {
+        if ended.is_ok() && mark == [0; 1024] && !has_header(&mut reader) {
             self.findings.notes.push(format!(
                 "The archive {shown} holds other bytes after its end mark; they are not read."
             ));
@@ -339,6 +339,18 @@ impl Listing {
         self.findings.images = self.found.into_iter().flatten().collect();
         tree::arrange(path, name, self.findings, Box::new(self.archive), labels)
     }
+}
+
+/// Returns whether a header follows in what is left to read. Then a part of the archive was lost
+/// where it looks like its end.
+fn has_header(reader: &mut impl Read) -> bool {
+    let mut block = [0; 512];
+    while reader.read_exact(&mut block).is_ok() {
+        if &block[257..262] == b"ustar" {
+            return true;
+        }
+    }
+    false
 }
 
 /// Returns the name of an entry that POSIX archives store as a sparse file by extended headers.

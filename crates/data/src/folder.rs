@@ -72,7 +72,11 @@ fn walk(path: &Path, is_own: &dyn Fn(&str) -> bool) -> Result<Walked, DataError>
             Ok(entry) => entry,
             Err(error) => {
                 let within = error.path().map(|full| full.strip_prefix(path).unwrap_or(full));
-                let name = within.unwrap_or(path).to_string_lossy().replace('\\', "/");
+                let mut name = within.unwrap_or(path).to_string_lossy().replace('\\', "/");
+                // All images of a folder that cannot be read are lost.
+                if error.loop_ancestor().is_none() && error.path().is_some_and(Path::is_dir) {
+                    name.push('/');
+                }
                 let cause = match (error.loop_ancestor(), error.io_error()) {
                     (Some(_), _) => "it is a link that leads back to a folder around it".to_owned(),
                     (None, Some(error)) => format!("it cannot be read: {error}"),

@@ -70,7 +70,8 @@ pub(crate) fn splits(images: &[&[String]], depth: usize) -> Result<Option<Splits
     let place = short(&joined(&place));
     let outside = match outside {
         Some(image) => format!(
-            "{} lies outside of them; load {place} alone, or move the other images away",
+            "{} lies outside of them; load {place} alone, move the other images away, or, if {place} \
+             is a class, divide all classes so",
             short(&joined(image))
         ),
         None => format!("the folders around them are no splits; load {place}"),

@@ -205,6 +205,9 @@ impl Table {
             table.notes.push(format!("Its other columns are not read: {}.", listed(others.iter())));
         }
         let rows = &records[usize::from(columns.has_header)..];
+        if rows.is_empty() {
+            return Err("it has a header and no rows".to_owned());
+        }
         let parts = parts_in(rows, header, &columns);
         for (line, record) in rows {
             let most = header.len();
@@ -581,6 +584,7 @@ mod tests {
         assert!(error("file,label\nx/1,cat\ny/1,dog\n", &["1.png"]).contains("lines 2 and 3"));
         assert!(error("image,MEL,NV,BCC\na,1,0,0\n", &[]).contains("image, MEL, NV, BCC"));
         assert!(error("", &[]).contains("no rows"));
+        assert!(error("file,label\n", &[]).contains("no rows"));
         assert!(error("file,label\na.png\n", &[]).contains("only 1 columns"));
         assert!(error("file,label\n,cat\n", &[]).contains("names no file"));
         assert!(error("a\0b", &[]).contains("UTF-8"));

@@ -114,6 +114,8 @@ struct Placed {
     /// Number of leading components that are no class.
     depth: usize,
     label: Option<String>,
+    /// Whether the folder inside its class is its split.
+    splits_inside: bool,
     image: Found,
 }
 
@@ -237,7 +239,9 @@ fn place(tree: &mut Catalogue, images: Vec<Found>, in_shards: bool) -> Result<Ve
         let part = |image: &Found| parts.get(&image.components[depth + 1]).copied();
         return Ok(images
             .into_iter()
-            .filter_map(|image| Some(Placed { part: part(&image)?, depth, label: None, image }))
+            .filter_map(|image| {
+                Some(Placed { part: part(&image)?, depth, label: None, splits_inside: true, image })
+            })
             .collect());
     }
 
@@ -251,7 +255,9 @@ fn place(tree: &mut Catalogue, images: Vec<Found>, in_shards: bool) -> Result<Ve
             Division::Parts(parts) => (parts.get(&inside[0]).copied(), depth + 1),
         };
         match part {
-            Some(part) => placed.push(Placed { part, depth, label: None, image }),
+            Some(part) => {
+                placed.push(Placed { part, depth, label: None, splits_inside: false, image })
+            }
             None => leave_out(tree, &image, "it lies outside the folders of the splits"),
         }
     }
@@ -302,7 +308,7 @@ fn pass_containers(placed: &mut [Placed]) {
 /// masks counts as a class.
 fn inside_classes(placed: &[Placed]) -> Option<String> {
     let mut inside = Folders::new();
-    for one in placed {
+    for one in placed.iter().filter(|one| !one.splits_inside) {
         let Some([class, inner @ .., _]) = one.image.components.get(one.depth..) else { continue };
         inside.entry(class).or_default().extend(inner.first().map(String::as_str));
     }

@@ -152,6 +152,7 @@ fn splits_further_inside_are_read_or_asked_about() {
     assert_eq!(sizes(&set), [8, 4, 8]);
     assert!((0..8).all(|n| set.test.name(n).contains("/test/")));
     assert!(notes(&set).contains("cat, dog are the classes, and test, train, val"));
+    assert!(!notes(&set).contains("no classes of their own"), "{:?}", set.notes);
     let mut three = images(&["cat/train", "cat/test", "dog/train", "dog/test"], 4);
     three.extend(images(&["cow"], 3));
     assert!(error_of(&three).contains("cow/0.png lies outside"), "{}", error_of(&three));
@@ -441,6 +442,17 @@ fn archives_with_padding_and_other_bytes_at_their_end_are_read() {
         assert!(set.skipped.iter().all(|image| image.cause.contains("later file")));
         assert!(notes(&set).contains(said), "{:?}", set.notes);
     }
+
+    // Zeros in the middle are no end.
+    let mut holed = tar_of(&images(&["cat", "dog"], 8));
+    let entry = holed.len() / 17 / 512 * 512;
+    holed[4 * entry..4 * entry + 2048].fill(0);
+    holed[4 * entry + 2048..5 * entry + 2048].fill(b'x');
+    let path = place.path().join("holed.tar");
+    fs::write(&path, holed).unwrap();
+    let set = load_plainly(&path);
+    assert!(!notes(&set).contains("end mark"), "{:?}", set.notes);
+    assert!(!set.skipped.is_empty());
 
     let mut builder = tar::Builder::new(Vec::new());
     for (name, bytes) in images(&["cat", "dog"], 3) {
