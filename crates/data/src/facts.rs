@@ -229,9 +229,9 @@ fn deep(facts: &[Facts]) -> Option<String> {
     let narrow = levels.partition_point(|&levels| levels < 128);
     if narrow > 0 {
         let who = if narrow == count { "All".into() } else { format!("{narrow} of them") };
-        let verb = if narrow == 1 && count > 1 { "uses" } else { "use" };
+        let s = if narrow == 1 && count > 1 { "s" } else { "" };
         note += &format!(
-            " {who} {verb} less than half of the levels and lose most of what they show: bring \
+            " {who} use{s} less than half of the levels and lose{s} most of what they show: bring \
              their values to the whole range, or to 8 bits, before they are read."
         );
     }
