@@ -234,6 +234,10 @@ pub struct Images {
     /// Turn images upright as their EXIF orientation says, or ignore it [default: turn]
     #[arg(long, value_parser = exif(), value_name = "WHAT")]
     pub exif: Option<Exif>,
+    /// Seed of the splits into training, validation and test, apart from --seed so that runs with
+    /// other seeds are measured on the same images [default: 0]
+    #[arg(long, value_name = "N")]
+    pub split_seed: Option<u64>,
 }
 
 /// How a run is trained. A resumed run already has these settings.
@@ -309,11 +313,15 @@ pub struct Training {
     /// all]
     #[arg(long, value_name = "N")]
     pub knn_every: Option<usize>,
+    /// Neighbours of kNN [default: chosen without the test split; during training, a tenth of the
+    /// images of a class, at most 200]
+    #[arg(long, value_name = "K", value_parser = from_1_to(1 << 20))]
+    pub knn_k: Option<usize>,
     /// Any setting of config.toml's [method] or [train], such as method.queue=8192; may be given
     /// several times. `selfsame methods NAME` lists a method's
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Seed of everything random [default: 0]
+    /// Seed of everything random but the splits [default: 0]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 }
@@ -432,6 +440,10 @@ pub struct Eval {
     /// Which weights: those of the last step, or of the best validation kNN
     #[arg(long, value_parser = checkpoints(), default_value = "last")]
     pub checkpoint: Which,
+    /// Neighbours of kNN, such as 200, the number of published figures [default: the run's; without
+    /// one, chosen for each representation without the test split]
+    #[arg(long, value_name = "K", value_parser = from_1_to(1 << 20))]
+    pub knn_k: Option<usize>,
     #[command(flatten)]
     pub device: DeviceArg,
     #[command(flatten)]
@@ -514,6 +526,9 @@ pub struct Certify {
     /// Which weights: those of the last step, or of the best validation kNN
     #[arg(long, value_parser = checkpoints(), default_value = "last")]
     pub checkpoint: Which,
+    /// Seed of the splits, where images in place of a run have none
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub split_seed: u64,
     /// Seed of the views, and of what is estimated by drawing; the same for all runs, so that they
     /// can be compared
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -722,7 +737,7 @@ pub struct Inspect {
     pub no_near: bool,
     /// Seed of the splits, where the images have none
     #[arg(long, default_value_t = 0, value_name = "N")]
-    pub seed: u64,
+    pub split_seed: u64,
     /// Folder for inspect.html, inspect.json and copies.csv [default: inspections/ and the name of
     /// the images]
     #[arg(long, value_name = "DIR")]
@@ -773,7 +788,10 @@ pub struct Views {
     /// Views of each image
     #[arg(long, default_value_t = 6, value_name = "N")]
     pub views: usize,
-    /// Seed of everything random
+    /// Seed of the splits, where the images have none
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub split_seed: u64,
+    /// Seed of everything else that is random
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
     /// File to write
@@ -839,7 +857,10 @@ pub struct Forecast {
     /// interval [default: none up to 100 images a class, otherwise 10s]
     #[arg(long, value_name = "TIME", value_parser = selfsame::time)]
     pub budget: Option<std::time::Duration>,
-    /// Seed of everything random
+    /// Seed of the splits, where the images have none
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub split_seed: u64,
+    /// Seed of everything else that is random
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
     /// Where to run the encoder: flex (the processor) or, if built with that feature, vulkan, metal,

@@ -71,7 +71,8 @@ fn results(folder: &Path) -> Vec<(String, Vec<u8>)> {
 fn distances_and_spread_are_those_of_plain_loops() {
     let folder = tempfile::tempdir().unwrap();
     let (data, out) = (classes(folder.path(), &[12, 12]), folder.path().join("out"));
-    let result = forecast(&data, &out, "--policies ad --per-class 4 --views 3 --seed 7");
+    let result =
+        forecast(&data, &out, "--policies ad --per-class 4 --views 3 --seed 7 --split-seed 7");
     let dataset = selfsame::data::load(
         &data.display().to_string(),
         &selfsame::data::LoadOptions { seed: 7, ..Default::default() },

@@ -26,7 +26,7 @@ fn a_study_measures_three_ways_and_eval_measures_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     let study = json(small("study", &out));
-    for of in ["trained", "untrained", "pixels"] {
+    for of in ["trained", "untrained", "patches", "pixels"] {
         for score in ["knn_acc1", "linear_acc1", "centre_acc1"] {
             let share = study["accuracies"]["of"][of][score].as_f64().unwrap();
             assert!((0.0..=1.0).contains(&share), "{score} of {of} = {share}");

@@ -15,6 +15,8 @@ pub struct Copied {
     pub pairs: Vec<Copies>,
     /// Whether each test image has the pixels of a training or validation image.
     pub known: Vec<bool>,
+    /// Groups of images with the same pixels, as of [`equal_images`].
+    pub groups: Vec<Vec<(SplitName, usize)>>,
 }
 
 /// Pairs of splits: the split of the copies, and the split of the originals.
@@ -47,11 +49,12 @@ type Place = (SplitName, usize);
 /// # Ok::<(), selfsame_data::DataError>(())
 /// ```
 pub fn copies(dataset: &Dataset) -> Copied {
-    let mut copied = Copied { pairs: Vec::new(), known: vec![false; dataset.test.len()] };
+    let groups = equal_images(dataset);
+    let mut copied = Copied { pairs: Vec::new(), known: vec![false; dataset.test.len()], groups };
     let mut counts = PAIRS.map(|_| [0; 2]);
-    for group in equal_images(dataset) {
-        count(dataset, &group, &mut counts);
-        let [train, validation, test] = SplitName::ALL.map(|split| members(&group, split));
+    for group in &copied.groups {
+        count(dataset, group, &mut counts);
+        let [train, validation, test] = SplitName::ALL.map(|split| members(group, split));
         if !train.is_empty() || !validation.is_empty() {
             test.iter().for_each(|&(_, image)| copied.known[image] = true);
         }

@@ -31,6 +31,14 @@ pub enum Error {
         /// Number of values in row 0.
         dim: usize,
     },
+    /// Images are too small for patches.
+    #[error("images of {side} × {side} pixels are too small: patches need at least {least}")]
+    Side {
+        /// Side of the images, in pixels.
+        side: usize,
+        /// The smallest side, in pixels.
+        least: usize,
+    },
     /// A value is infinite or not a number.
     #[error("row {row} holds {value} in column {column}: every feature must be a finite number")]
     NotFinite {

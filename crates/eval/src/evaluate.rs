@@ -10,18 +10,21 @@ use selfsame_data::{Dataset, Split, SplitName};
 use selfsame_nn::Backbone;
 use selfsame_report::predictions::Predictions;
 use selfsame_report::record::{
-    Accuracies, EmbeddingMap, Evaluation, Geometry, LeftOut, Representation, Scores, Unseen,
+    Accuracies, EmbeddingMap, Evaluation, FewLabels, Geometry, LeftOut, OnValidation,
+    Representation, Unseen,
 };
 
-use crate::knn::{self, KnnOptions};
+use crate::ground::{Ground, Predicted, Way, trained_classes};
+use crate::knn::KnnOptions;
 use crate::map::map;
-use crate::probe::PathPoint;
 use crate::rows::Chosen;
 use crate::{
-    Error, Features, MAX_DIM, Normalised, Pixels, Rows, accuracy, centre, copies, embed, geometry,
-    probe, sample, shrink,
+    Error, Features, MAX_DIM, Normalised, Patches, Pixels, Rows, copies, embed, geometry, labels,
+    sample, shrink,
 };
 
+/// Shares of the labels that further linear probes are fitted with.
+const SHARES: [f64; 2] = [0.01, 0.1];
 /// Number of views per image for class centres and alignment, in addition to the image itself.
 const VIEWS: usize = 4;
 /// Number of training images for class centres: the total, and the minimum per class.
@@ -45,6 +48,9 @@ pub struct Subject<'a> {
     pub seed: u64,
     /// The encoders, in evaluation mode. One of them is [`Representation::Trained`].
     pub encoders: Vec<(Representation, &'a Backbone)>,
+    /// Number of neighbours of kNN. If `None`, it is chosen for each representation, without the
+    /// test split.
+    pub knn_k: Option<usize>,
     /// Device of the encoders.
     pub device: &'a Device,
 }
@@ -76,7 +82,7 @@ pub fn evaluate(
         split: SplitName::Test.name().into(),
         classes: dataset.classes.len() as u64,
         images: dataset.test.len() as u64,
-        copies: copied.pairs,
+        copies: copied.pairs.clone(),
         unseen: unseen(dataset),
         source_size: dataset.larger_source(),
         ..Evaluation::default()
@@ -86,7 +92,7 @@ pub fn evaluate(
         return Ok((evaluation, EmbeddingMap::default(), None));
     }
 
-    let ground = Ground::new(dataset, &copied.known);
+    let ground = Ground::new(dataset, &copied);
     let encoders = subject.embed(ground.is_ok(), status)?;
     let predictions = match ground {
         Err(reason) => {
@@ -133,94 +139,6 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The images that accuracies are measured with: only those whose class has a training image. No
-/// classifier could be right about any other.
-struct Ground<'a> {
-    dataset: &'a Dataset,
-    /// The validation images that settings are chosen with.
-    validation: Vec<usize>,
-    /// The test images that accuracies are over.
-    test: Vec<usize>,
-    /// Whether each of these test images has the pixels of a training or validation image.
-    known: Vec<bool>,
-}
-
-impl<'a> Ground<'a> {
-    /// Selects the images. If no accuracy means anything, returns the reason.
-    fn new(dataset: &'a Dataset, known: &[bool]) -> Result<Self, LeftOut> {
-        match dataset.classes.len() {
-            0 => return Err(LeftOut::NoLabels),
-            1 => return Err(LeftOut::SingleClass),
-            _ if dataset.train.is_empty() => return Err(LeftOut::NothingToFit),
-            _ => {}
-        }
-        let trained = trained_classes(dataset);
-        let of_trained = |split: &Split| -> Vec<usize> {
-            let labels = split.labels().unwrap_or_default().iter().enumerate();
-            labels.filter(|(_, label)| trained[**label as usize]).map(|(image, _)| image).collect()
-        };
-        let (validation, test) = (of_trained(&dataset.validation), of_trained(&dataset.test));
-        if test.is_empty() {
-            return Err(LeftOut::OnlyUnseen);
-        }
-        if trained.iter().filter(|&&trained| trained).count() == 1 {
-            return Err(LeftOut::SingleTrainedClass);
-        }
-        if validation.is_empty() {
-            return Err(LeftOut::NothingToFit);
-        }
-        let known = test.iter().map(|&image| known[image]).collect();
-        Ok(Self { dataset, validation, test, known })
-    }
-
-    /// Classifies the test images by one representation, in three ways, and reports on the fit of
-    /// the linear probe. The representation is given for the three splits and for the views from
-    /// which centres are computed.
-    fn classify(
-        &self,
-        [train, validation, test]: [&dyn Rows; 3],
-        views: &dyn Rows,
-        set: &DrawnViews<'_>,
-    ) -> Result<Predicted, Error> {
-        let labels = self.dataset.train.labels().unwrap_or_default();
-        let choosing = pick(self.dataset.validation.labels().unwrap_or_default(), &self.validation);
-        let validation = &Chosen { rows: validation, chosen: &self.validation };
-        let test = &Chosen { rows: test, chosen: &self.test };
-        let classes = self.dataset.classes.len();
-        let knn = knn::classify(train, labels, classes, test, &KnnOptions::default())?;
-        let probe = probe::fit(train, labels, validation, &choosing, classes)?;
-        let centres = centre::fit(&Normalised(views), &set.labels, classes)?;
-        let (linear, centre) = (probe.predict(test)?, centres.predict(&Normalised(test))?);
-        let k = KnnOptions::default().k.min(train.rows());
-        Ok(Predicted { knn, k, linear, fit: probe.chosen, centre })
-    }
-}
-
-/// Classes that a representation predicts for the test images.
-struct Predicted {
-    knn: Vec<u32>,
-    /// Number of neighbours that voted.
-    k: usize,
-    linear: Vec<u32>,
-    /// The fit of the linear probe.
-    fit: PathPoint,
-    centre: Vec<u32>,
-}
-
-impl Predicted {
-    /// Computes the accuracies over the test images at `chosen`, of the classes `truth`.
-    fn scores(&self, chosen: &[usize], truth: &[u32]) -> Result<Scores, Error> {
-        let share = |predicted: &[u32]| accuracy(&pick(predicted, chosen), truth);
-        Ok(Scores {
-            knn_acc1: share(&self.knn)?,
-            knn_k: Some(self.k as u64),
-            linear_acc1: share(&self.linear)?,
-            linear_penalty: Some(self.fit.lambda),
-            centre_acc1: share(&self.centre)?,
-        })
-    }
-}
-
 /// Measures the accuracies of encoders, given with their features, and of raw pixels. Returns what
 /// the trained encoder predicts; its digest and step are for the caller to say.
 fn accuracies(
@@ -232,30 +150,50 @@ fn accuracies(
 ) -> Result<Option<Predictions>, Error> {
     let dataset = ground.dataset;
     let views = DrawnViews::for_centres(subject);
-    let mut predicted = BTreeMap::new();
+    let mut measured =
+        Measured { ground, subject, labels: &views.labels, predicted: BTreeMap::new() };
+    let mut of_shares: Vec<FewLabels> =
+        SHARES.map(|share| FewLabels { share, ..FewLabels::default() }).into();
     for Embedded { of, encoder, splits } in encoders {
         status(&format!("kNN, linear probe and nearest centre: {of}"));
-        let of_views = views.embed(encoder)?;
         let rows = splits.each_ref().map(|features| features as &dyn Rows);
-        predicted.insert(of.clone(), ground.classify(rows, &of_views, &views)?);
+        measured.add(of, rows, &views.embed(encoder)?, &[Way::Plain], &mut of_shares)?;
     }
-    status("kNN, linear probe and nearest centre: raw pixels");
     let splits = [&dataset.train, &dataset.validation, &dataset.test];
     let raw = splits.map(|split| shrink(&images(split), SMALL_SIDE));
     let raw_views = views.small();
-    let [train, validation, test] = raw.each_ref().map(|images| pixels(images));
+    status("kNN, linear probe and nearest centre: patches");
+    let side = dataset.image_size.min(SMALL_SIDE) as usize;
+    let patches = Patches::learn(&slices(&raw[0]), side, 0)?;
+    let filtered = |images: &[Cow<'_, [u8]>]| patches.features(&slices(images));
+    let [train, validation, test] = raw.each_ref().map(|images| filtered(images));
     let rows: [&dyn Rows; 3] = [&train?, &validation?, &test?];
-    let of_pixels = ground.classify(rows, &pixels(&raw_views)?, &views)?;
-    predicted.insert(Representation::Pixels, of_pixels);
+    measured.add(
+        &Representation::Patches,
+        rows,
+        &filtered(&raw_views)?,
+        &[Way::Plain],
+        &mut of_shares,
+    )?;
+    status("kNN, linear probe and nearest centre: raw pixels");
+    let nothing = Features::new(0, 1, Vec::new())?;
+    let (train, test) = (pixels(&raw[0])?, pixels(&raw[2])?);
+    let validation = if raw[1].is_empty() { None } else { Some(pixels(&raw[1])?) };
+    let validation = validation.as_ref().map_or(&nothing as &dyn Rows, |rows| rows);
+    let (of, ways) = (Representation::Pixels, &Way::OF_PIXELS);
+    measured.add(&of, [&train, validation, &test], &pixels(&raw_views)?, ways, &mut of_shares)?;
+    let mut predicted = measured.predicted;
 
-    let truth = pick(dataset.test.labels().unwrap_or_default(), &ground.test);
+    let truth = ground.truth();
+    let classes = dataset.classes.len();
     let over = |chosen: &[usize]| -> Result<Accuracies, Error> {
-        let truth = pick(&truth, chosen);
-        let scores =
-            predicted.iter().map(|(of, each)| Ok((of.clone(), each.scores(chosen, &truth)?)));
+        let truth = labels::pick(&truth, chosen);
+        let scores = predicted
+            .iter()
+            .map(|(of, each)| Ok((of.clone(), each.scores(chosen, &truth, classes)?)));
         Ok(Accuracies {
             images: truth.len() as u64,
-            majority: Some(majority(&truth, dataset.classes.len())),
+            majority: Some(majority(&truth, classes)),
             of: scores.collect::<Result<_, Error>>()?,
         })
     };
@@ -267,7 +205,20 @@ fn accuracies(
         evaluation.without_copies = Some(over(&new)?);
     }
     evaluation.verdict = evaluation.judge();
-    evaluation.protocol = protocol(dataset, &views, &predicted);
+    evaluation.few_labels = of_shares;
+    evaluation.protocol = protocol(ground, &views, &predicted, subject.knn_k);
+    let trained = encoders.iter().find(|each| each.of == Representation::Trained);
+    if let Some((Embedded { splits, .. }, found)) =
+        trained.zip(predicted.get(&Representation::Trained))
+    {
+        evaluation.per_class = found.per_class(&truth, &dataset.classes);
+        evaluation.class_names.clone_from(&dataset.classes);
+        evaluation.confusion = found.confusion(&truth, classes);
+        let [train, validation, _] = splits;
+        let knn = ground.validation_knn(train, validation, found.k)?;
+        let images = ground.validation.len() as u64;
+        evaluation.validation = knn.map(|knn_acc1| OnValidation { images, knn_acc1 });
+    }
     let name = |&image: &usize| dataset.test.name(image).to_owned();
     Ok(predicted.remove(&Representation::Trained).map(|trained| Predictions {
         image_size: dataset.image_size,
@@ -282,35 +233,48 @@ fn accuracies(
     }))
 }
 
-/// Returns the entries of `all` at `chosen`.
-fn pick(all: &[u32], chosen: &[usize]) -> Vec<u32> {
-    chosen.iter().map(|&at| all[at]).collect()
+/// What the representations make of the test images.
+struct Measured<'a> {
+    ground: &'a Ground<'a>,
+    subject: &'a Subject<'a>,
+    /// Labels of the views that centres are computed from.
+    labels: &'a [u32],
+    predicted: BTreeMap<Representation, Predicted>,
 }
 
-/// Counts the images of each class.
-fn counts(labels: &[u32], classes: usize) -> Vec<u64> {
-    let mut counts = vec![0; classes];
-    labels.iter().for_each(|&label| counts[label as usize] += 1);
-    counts
-}
-
-/// Returns, for each class, whether it has a training image.
-fn trained_classes(dataset: &Dataset) -> Vec<bool> {
-    let labels = dataset.train.labels().unwrap_or_default();
-    counts(labels, dataset.classes.len()).into_iter().map(|images| images > 0).collect()
+impl Measured<'_> {
+    /// Adds a representation, given for the three splits and for the views of centres.
+    fn add(
+        &mut self,
+        of: &Representation,
+        rows: [&dyn Rows; 3],
+        views: &dyn Rows,
+        ways: &[Way],
+        few: &mut [FewLabels],
+    ) -> Result<(), Error> {
+        let found = self.ground.classify(rows, (views, self.labels), self.subject.knn_k, ways)?;
+        self.predicted.insert(of.clone(), found);
+        for few in few {
+            let (images, accuracy) = self.ground.few_labels(rows, few.share)?;
+            few.images = images as u64;
+            few.linear_acc1.insert(of.clone(), accuracy);
+        }
+        Ok(())
+    }
 }
 
 /// Lists the classes without a training image, with their images in the test and validation splits.
 fn unseen(dataset: &Dataset) -> Vec<Unseen> {
     let trained = trained_classes(dataset);
     let in_split = |name: SplitName| {
-        let images = counts(dataset.split(name).labels().unwrap_or_default(), trained.len());
+        let images =
+            labels::counts(dataset.split(name).labels().unwrap_or_default(), trained.len());
         let lacking = images.into_iter().enumerate().filter(|(class, _)| !trained[*class]);
         let lacking = lacking.filter(|(_, images)| *images > 0);
         let named = lacking.map(|(class, images)| Unseen {
             class: dataset.classes[class].clone(),
             split: name.name().into(),
-            images,
+            images: images as u64,
         });
         named.collect::<Vec<_>>()
     };
@@ -319,23 +283,42 @@ fn unseen(dataset: &Dataset) -> Vec<Unseen> {
 
 /// Describes, for the reader, how the numbers were measured.
 fn protocol(
-    dataset: &Dataset,
+    ground: &Ground<'_>,
     views: &DrawnViews<'_>,
     predicted: &BTreeMap<Representation, Predicted>,
+    knn_k: Option<usize>,
 ) -> Vec<(String, String)> {
-    let KnnOptions { k, temperature } = KnnOptions::default();
+    let dataset = ground.dataset;
+    let choosing = ground.choosing();
     let fits = predicted.iter().map(|(of, Predicted { fit, .. })| {
         let end = if fit.converged { "" } else { ", stopped before convergence" };
         format!("{of} {:e} ({} iterations{end})", fit.lambda, fit.iterations)
     });
     let fits = fits.collect::<Vec<_>>().join(", ");
+    let k = match knn_k {
+        Some(k) => format!("k = {k}, as asked for"),
+        None => {
+            let ks = predicted.iter().map(|(of, found)| format!("{of} {}", found.k));
+            format!(
+                "k chosen {choosing}, among 1, 5, 10, 20, 50, 100 and 200, at most the images of \
+                 the largest class, the smallest of equally good ones: {}",
+                ks.collect::<Vec<_>>().join(", ")
+            )
+        }
+    };
+    let way = predicted.get(&Representation::Pixels).map_or("", |found| found.way.name());
+    let side = dataset.image_size.min(SMALL_SIDE);
+    let temperature = KnnOptions::default().temperature;
     [
-        (
-            "kNN",
-            format!("cosine, k = {}, weights exp(s / {temperature})", k.min(dataset.train.len())),
-        ),
+        ("kNN", format!("cosine, weights exp(s / {temperature}), {k}")),
         ("Linear probe", "logistic regression to convergence on standardised features".to_owned()),
-        ("Probe's L2 strength", format!("chosen on validation: {fits}")),
+        ("Probe's L2 strength", format!("chosen {choosing}: {fits}")),
+        (
+            "Probe with few labels",
+            "on a random choice of images of each class, at least one; strength chosen by \
+             cross-validation over these images alone"
+                .to_owned(),
+        ),
         (
             "Nearest centre",
             format!(
@@ -343,7 +326,17 @@ fn protocol(
                 views.chosen.len()
             ),
         ),
-        ("Raw pixels", format!("at {0} × {0}", dataset.image_size.min(SMALL_SIDE))),
+        (
+            "Raw pixels",
+            format!("at {side} × {side}; for kNN {way}, the best of three ways in the same trials"),
+        ),
+        (
+            "Whitened patches",
+            format!(
+                "at {side} × {side}: 200 random 5 × 5 patches of training images, whitened, as \
+                 filters; both signs rectified, averaged over quarters, centred (Coates and Ng 2011)"
+            ),
+        ),
     ]
     .into_iter()
     .chain(dataset.larger_source().map(|size| {
@@ -360,15 +353,19 @@ fn protocol(
 
 /// Returns the share of the commonest label.
 fn majority(labels: &[u32], classes: usize) -> f64 {
-    counts(labels, classes).into_iter().max().unwrap_or(0) as f64 / labels.len() as f64
+    labels::counts(labels, classes).into_iter().max().unwrap_or(0) as f64 / labels.len() as f64
 }
 
 fn images(split: &Split) -> Vec<Image<'_>> {
     (0..split.len()).map(|i| split.image(i)).collect()
 }
 
+fn slices<'a>(images: &'a [Cow<'_, [u8]>]) -> Vec<&'a [u8]> {
+    images.iter().map(|image| &**image).collect()
+}
+
 fn pixels<'a>(images: &'a [Cow<'_, [u8]>]) -> Result<Pixels<'a>, Error> {
-    Pixels::new(images.iter().map(|image| &**image).collect())
+    Pixels::new(slices(images))
 }
 
 /// Computes the measures of an encoder on the test split that need no labels.
@@ -498,6 +495,7 @@ mod tests {
             policy: &policy,
             seed: 0,
             encoders: vec![(Representation::Trained, &encoder)],
+            knn_k: None,
             device: &device,
         };
         let mut done = Vec::new();

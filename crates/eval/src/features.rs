@@ -185,6 +185,34 @@ impl Rows for Normalised<'_> {
     }
 }
 
+/// Another matrix with the mean of each row subtracted and the row divided by its standard
+/// deviation, so that for images neither brightness nor contrast counts. A row of equal values
+/// becomes zeros.
+pub(crate) struct Levelled<'a>(pub &'a dyn Rows);
+
+impl Rows for Levelled<'_> {
+    fn rows(&self) -> usize {
+        self.0.rows()
+    }
+
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn read(&self, row: usize, into: &mut [f32]) {
+        self.0.read(row, into);
+        let count = into.len() as f64;
+        let mean = into.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
+        let square = |&value: &f32| (f64::from(value) - mean).powi(2);
+        let deviation = (into.iter().map(square).sum::<f64>() / count).sqrt();
+        // A smaller deviation is rounding.
+        let scale = if deviation > 1e-6 * mean.abs() { 1.0 / deviation } else { 0.0 };
+        for value in into {
+            *value = ((f64::from(*value) - mean) * scale) as f32;
+        }
+    }
+}
+
 /// Another matrix with each column shifted to mean 0 and scaled.
 pub(crate) struct Standardised<'a> {
     rows: &'a dyn Rows,
@@ -305,6 +333,19 @@ mod tests {
             Normalised(&features).read(0, &mut row);
             assert_eq!(row, [0.5_f32.sqrt(), -(0.5_f32.sqrt())], "{scale}");
         }
+    }
+
+    #[test]
+    fn levelled_rows_have_mean_0_and_deviation_1() {
+        let values = vec![1.0, 2.0, 3.0, 6.0, 0.3, 0.3, 0.3, 0.3];
+        let features = Features::new(2, 4, values).unwrap();
+        let mut row = [0.0; 4];
+        Levelled(&features).read(0, &mut row);
+        // The mean is 3, the variance (4 + 1 + 0 + 9) / 4.
+        let expected = [-2.0, -1.0, 0.0, 3.0].map(|value: f64| (value / 3.5_f64.sqrt()) as f32);
+        assert_eq!(row, expected);
+        Levelled(&features).read(1, &mut row);
+        assert_eq!(row, [0.0; 4]);
     }
 
     #[test]

@@ -6,7 +6,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::features::Normalised;
-use crate::{Error, Rows, labels, matrix};
+use crate::rows::Chosen;
+use crate::{Error, Rows, Trials, labels, matrix};
+
+/// Numbers of neighbours that are tried; see [`candidates`].
+const CANDIDATES: [usize; 7] = [1, 5, 10, 20, 50, 100, 200];
 
 /// Maximum number of query rows per task, which wide rows lower. A product always has as many rows
 /// as its dimension allows, and zeros fill missing rows, so that no bit of a query's similarities
@@ -118,19 +122,37 @@ pub fn classify(
     queries: &dyn Rows,
     options: &KnnOptions,
 ) -> Result<Vec<u32>, Error> {
-    if options.k == 0 {
+    let KnnOptions { k, temperature } = *options;
+    let mut predicted = classify_each(train, labels, classes, queries, &[k], temperature)?;
+    Ok(predicted.remove(0))
+}
+
+/// Does as [`classify`] for each of several k, which are ascending, at the cost of the largest.
+fn classify_each(
+    train: &dyn Rows,
+    labels: &[u32],
+    classes: usize,
+    queries: &dyn Rows,
+    ks: &[usize],
+    temperature: f64,
+) -> Result<Vec<Vec<u32>>, Error> {
+    let largest = *ks.last().ok_or(Error::Neighbours)?;
+    if ks[0] == 0 {
         return Err(Error::Neighbours);
     }
-    if !(options.temperature > 0.0 && options.temperature.is_finite()) {
-        return Err(Error::Temperature(options.temperature));
+    if !(temperature > 0.0 && temperature.is_finite()) {
+        return Err(Error::Temperature(temperature));
     }
     check(train, queries)?;
     labels::check("train", labels, train.rows(), classes)?;
 
-    let vote = |neighbours: &Vec<Neighbour>| vote(neighbours, labels, classes, options.temperature);
-    let mut predicted = Vec::with_capacity(queries.rows());
-    in_groups(train, queries, options.k, &mut |neighbours| {
-        predicted.par_extend(neighbours.par_iter().map(vote));
+    let vote = |neighbours: &Vec<Neighbour>| vote(neighbours, labels, classes, ks, temperature);
+    let mut predicted = vec![Vec::with_capacity(queries.rows()); ks.len()];
+    in_groups(train, queries, largest, &mut |neighbours| {
+        let votes: Vec<Vec<u32>> = neighbours.par_iter().map(vote).collect();
+        for (at, predicted) in predicted.iter_mut().enumerate() {
+            predicted.extend(votes.iter().map(|votes| votes[at]));
+        }
     });
     Ok(predicted)
 }
@@ -194,6 +216,69 @@ fn in_groups(
     }
 }
 
+/// Returns the numbers of neighbours that are worth trying: 1, 5, 10, 20, 50, 100 and 200, up to the
+/// number of rows of the largest class. With more neighbours than that, some are of another class
+/// whatever the representation.
+pub fn candidates(labels: &[u32], classes: usize) -> Vec<usize> {
+    let largest = labels::counts(labels, classes).into_iter().max().unwrap_or(0);
+    CANDIDATES.into_iter().filter(|&k| k == 1 || k <= largest).collect()
+}
+
+/// The number of neighbours that was best in trials.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Choice {
+    /// Number of neighbours.
+    pub k: usize,
+    /// Number of rows that were classified right in the trials.
+    pub right: usize,
+}
+
+/// Chooses k among `ks`, which are ascending, as the one with which most rows of the trials are
+/// classified right, as by [`classify`]. If several are equally good, the smallest is chosen, as
+/// scikit-learn's grid search does. `labels` has a label for each of `rows`.
+///
+/// # Errors
+/// Those of [`classify`].
+///
+/// ```
+/// use selfsame_eval::{Features, Trials, knn};
+///
+/// let rows = Features::new(5, 2, vec![1.0, 0.0, 0.9, 0.1, 0.0, 1.0, 0.1, 0.9, 0.2, 1.0])?;
+/// let labels = [0, 0, 1, 1, 1];
+/// let trials = Trials::held_out(vec![0, 1, 2], vec![3, 4]);
+/// let choice = knn::choose(&rows, &labels, 2, &trials, &[1, 3], 0.1)?;
+/// assert_eq!((choice.k, choice.right), (1, 2));
+/// # Ok::<(), selfsame_eval::Error>(())
+/// ```
+pub fn choose(
+    rows: &dyn Rows,
+    labels: &[u32],
+    classes: usize,
+    trials: &Trials,
+    ks: &[usize],
+    temperature: f64,
+) -> Result<Choice, Error> {
+    labels::check("train", labels, rows.rows(), classes)?;
+    let mut right = vec![0; ks.len()];
+    for part in &trials.parts {
+        let train = Chosen { rows, chosen: &part.fit };
+        let held = Chosen { rows, chosen: &part.held };
+        let of_train = labels::pick(labels, &part.fit);
+        let predicted = classify_each(&train, &of_train, classes, &held, ks, temperature)?;
+        let truth = labels::pick(labels, &part.held);
+        for (right, predicted) in right.iter_mut().zip(predicted) {
+            *right += predicted.iter().zip(&truth).filter(|(found, truth)| found == truth).count();
+        }
+    }
+    let mut best = Choice { k: *ks.first().ok_or(Error::Neighbours)?, right: 0 };
+    for (&k, right) in ks.iter().zip(right) {
+        if right > best.right {
+            best = Choice { k, right };
+        }
+    }
+    Ok(best)
+}
+
 /// Returns, for each query of `range`, the k training rows with the largest dot products, best
 /// first.
 fn search(
@@ -238,24 +323,31 @@ fn search(
     found.into_par_iter().map(sorted).collect()
 }
 
-/// Returns the class with the largest sum of exp(similarity / temperature), or the lowest of the
-/// classes with equal sums.
-fn vote(neighbours: &[Neighbour], labels: &[u32], classes: usize, temperature: f64) -> u32 {
+/// Returns, for each of `ks`, the class with the largest sum of exp(similarity / temperature) over
+/// that many neighbours, or the lowest of the classes with equal sums. The ks are ascending.
+fn vote(
+    neighbours: &[Neighbour],
+    labels: &[u32],
+    classes: usize,
+    ks: &[usize],
+    temperature: f64,
+) -> Vec<u32> {
     // Only ratios of sums matter, so the largest similarity is subtracted to keep weights from
     // overflowing.
     let largest = neighbours.first().map_or(0.0, |nearest| f64::from(nearest.similarity));
     let mut votes = vec![0.0; classes];
-    for neighbour in neighbours {
-        let weight = ((f64::from(neighbour.similarity) - largest) / temperature).exp();
-        votes[labels[neighbour.index as usize] as usize] += weight;
-    }
-    let mut best = 0;
-    for class in 1..classes {
-        if votes[class] > votes[best] {
-            best = class;
+    let mut counted = 0;
+    let winner = |&k: &usize| {
+        let until = k.min(neighbours.len());
+        for neighbour in &neighbours[counted..until] {
+            let weight = ((f64::from(neighbour.similarity) - largest) / temperature).exp();
+            votes[labels[neighbour.index as usize] as usize] += weight;
         }
-    }
-    best as u32
+        counted = until;
+        (1..classes).fold(0, |best, class| if votes[class] > votes[best] { class } else { best })
+            as u32
+    };
+    ks.iter().map(winner).collect()
 }
 
 #[cfg(test)]
@@ -355,6 +447,58 @@ mod tests {
                 prop_assert!(class == expected.class || close, "row {}", row);
             }
         }
+    }
+
+    #[test]
+    fn several_k_at_once_are_each_k_alone() {
+        let (train, queries) = (random(300, 12, 3), random(90, 12, 4));
+        let labels = labels(300, 4, 3);
+        let ks = [1, 2, 7, 50, 1000];
+        let each = classify_each(&train, &labels, 4, &queries, &ks, 0.1).unwrap();
+        for (k, found) in ks.into_iter().zip(each) {
+            let options = KnnOptions { k, temperature: 0.1 };
+            assert_eq!(classify(&train, &labels, 4, &queries, &options).unwrap(), found, "k = {k}");
+        }
+    }
+
+    #[test]
+    fn the_k_that_is_right_most_often_is_chosen() {
+        let rows = random(120, 6, 8);
+        let labels = labels(120, 3, 8);
+        let trials = Trials::folds(&labels, &[], 1);
+        let ks = [1, 5, 10, 20];
+        let right = |k| -> usize {
+            let options = KnnOptions { k, temperature: 0.1 };
+            let part = |part: &crate::Part| {
+                let own = labels::pick(&labels, &part.fit);
+                let [fit, held] =
+                    [&part.fit, &part.held].map(|chosen| Chosen { rows: &rows, chosen });
+                let found = classify(&fit, &own, 3, &held, &options).unwrap();
+                found.iter().zip(&part.held).filter(|(found, row)| **found == labels[**row]).count()
+            };
+            trials.parts.iter().map(part).sum()
+        };
+        let counts = ks.map(right);
+        let most = counts.into_iter().max().unwrap();
+        let smallest = ks[counts.iter().position(|&count| count == most).unwrap()];
+        let found = choose(&rows, &labels, 3, &trials, &ks, 0.1).unwrap();
+        assert_eq!(found, Choice { k: smallest, right: most });
+        // Where nothing can be tried, the smallest.
+        let nothing = Trials { parts: Vec::new(), all: Vec::new() };
+        assert_eq!(choose(&rows, &labels, 3, &nothing, &ks, 0.1).unwrap().k, 1);
+    }
+
+    #[test]
+    fn k_is_at_most_the_size_of_the_largest_class() {
+        let of = |sizes: &[usize]| {
+            let labels: Vec<u32> =
+                sizes.iter().enumerate().flat_map(|(class, &n)| vec![class as u32; n]).collect();
+            candidates(&labels, sizes.len())
+        };
+        assert_eq!(of(&[3, 4]), [1]);
+        assert_eq!(of(&[3, 20]), [1, 5, 10, 20]);
+        assert_eq!(of(&[120, 120]), [1, 5, 10, 20, 50, 100]);
+        assert_eq!(of(&[5000, 5000]), CANDIDATES);
     }
 
     #[test]

@@ -32,6 +32,20 @@ pub(crate) fn present_and_absent(labels: &[u32], classes: usize) -> (Vec<u32>, V
     (0..classes as u32).partition(|&class| occurs[class as usize])
 }
 
+/// Returns the number of labels of each class.
+pub(crate) fn counts(labels: &[u32], classes: usize) -> Vec<usize> {
+    let mut counts = vec![0; classes];
+    for &label in labels {
+        counts[label as usize] += 1;
+    }
+    counts
+}
+
+/// Returns the entries of `all` at `chosen`.
+pub(crate) fn pick(all: &[u32], chosen: &[usize]) -> Vec<u32> {
+    chosen.iter().map(|&at| all[at]).collect()
+}
+
 /// Computes the share of `predicted` that equals `labels`, as a fraction of 1.
 ///
 /// # Errors

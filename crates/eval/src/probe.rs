@@ -1,6 +1,7 @@
 //! The linear probe: multinomial logistic regression on frozen features.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use faer::linalg::solvers::{Llt, Solve};
 use faer::{MatMut, MatRef, Side};
@@ -9,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::{Standardised, column_means, column_variances};
 use crate::lbfgs::{self, Convex};
-use crate::{Error, MAX_DIM, Rows, accuracy, labels, matrix};
+use crate::rows::{Chosen, Stacked};
+use crate::{Error, MAX_DIM, Rows, Trials, labels, matrix};
 
 /// Regularisation strengths λ that are tried, strongest first.
-pub const LAMBDAS: [f64; 6] = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5];
+pub const LAMBDAS: [f64; 7] = [10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5];
 
 /// Share of the gradient at zero weights, in the norm of the preconditioner, at which a fit has
 /// converged.
@@ -109,38 +111,14 @@ pub fn fit(
         labels::check(set, labels, rows.rows(), classes)?;
     }
 
-    let mut best: Option<Probe> = None;
-    let mut path = Vec::with_capacity(LAMBDAS.len());
-    fit_path(train, train_labels, classes, &mut |fit| {
-        let chosen = PathPoint {
-            lambda: fit.lambda,
-            iterations: fit.outcome.iterations,
-            converged: fit.outcome.converged,
-            validation_accuracy: accuracy(&fit.predict(validation), validation_labels)?,
-        };
-        path.push(chosen);
-        let best_accuracy = best.as_ref().map(|best| best.chosen.validation_accuracy);
-        if best_accuracy.is_none_or(|best| chosen.validation_accuracy > best) {
-            best = Some(Probe {
-                classes: fit.classes.to_vec(),
-                absent: labels::present_and_absent(train_labels, classes).1,
-                weights: fit.weights.to_vec(),
-                bias: fit.bias.to_vec(),
-                mean: fit.mean.to_vec(),
-                scale: fit.scale.to_vec(),
-                chosen,
-                path: Vec::new(),
-            });
-        }
-        Ok(())
-    })?;
-    Ok(Probe { path, ..best.expect("LAMBDAS is not empty") })
+    let labels = [train_labels, validation_labels].concat();
+    let (first, both) = (train.rows(), train.rows() + validation.rows());
+    let trials = Trials::held_out((0..first).collect(), (first..both).collect());
+    choose(&Stacked([train, validation]), &labels, classes, &trials)
 }
 
 /// The fit for one regularisation strength. The fields are those of a [`Probe`].
 pub(crate) struct Fit<'a> {
-    pub lambda: f64,
-    outcome: lbfgs::Outcome,
     classes: &'a [u32],
     weights: &'a [f64],
     bias: &'a [f64],
@@ -149,11 +127,6 @@ pub(crate) struct Fit<'a> {
 }
 
 impl Fit<'_> {
-    fn predict(&self, rows: &dyn Rows) -> Vec<u32> {
-        let rows = Standardised::new(rows, self.mean, self.scale);
-        predict(&rows, self.weights, self.bias, self.classes)
-    }
-
     /// Returns the probability of each of `classes` classes for each row, row by row. A class
     /// without a training row has probability 0.
     pub fn probabilities(&self, rows: &dyn Rows, classes: usize) -> Vec<f64> {
@@ -185,33 +158,142 @@ pub(crate) fn fit_path(
         .map(|label| present.partition_point(|class| class < label) as u32)
         .collect();
     let features = Standardised::new(train, &mean, &scale);
-    // With far fewer rows than features, factoring the preconditioner takes longer than all steps
-    // without a preconditioner.
-    let worth = train.dim() <= MAX_DIM && train.dim() <= 8 * train.rows();
-    let moments = worth.then(|| matrix::second_moments(&features)).transpose()?;
-
-    let mut objective = Objective {
-        rows: &features,
-        targets: &targets,
-        classes: present.len(),
-        lambda: 0.0,
-        curvature: None,
-    };
-    let split = present.len() * train.dim();
-    let mut parameters = vec![0.0; split + present.len()];
-    let mut first_gradient = parameters.clone();
-    objective.evaluate(&parameters, &mut first_gradient);
+    let moments =
+        worth_preconditioning(&features).then(|| matrix::second_moments(&features)).transpose()?;
+    let mut descent = Descent::new(&features, &targets, present.len());
     for lambda in LAMBDAS {
-        objective.lambda = lambda;
-        objective.curvature =
+        let curvature =
             moments.as_deref().and_then(|moments| curvature_bound(moments, train, lambda));
-        let target = TOLERANCE * lbfgs::gradient_norm(&objective, &first_gradient);
-        let outcome = lbfgs::minimise(&objective, &mut parameters, target, MAX_ITERATIONS);
-        let (weights, bias) = parameters.split_at(split);
-        let classes = &present;
-        each(&Fit { lambda, outcome, classes, weights, bias, mean: &mean, scale: &scale })?;
+        descent.minimise(lambda, curvature);
+        let (weights, bias) = descent.split();
+        each(&Fit { classes: &present, weights, bias, mean: &mean, scale: &scale })?;
     }
     Ok(())
+}
+
+/// Does as [`fit`], but chooses the strength by [`Trials`]: the one with which most rows of the
+/// trials are classified right. The probe is fitted on all rows that the trials name for that.
+/// `labels` has a label for each of `rows`.
+///
+/// Features are standardised over all these rows, in trials too.
+///
+/// # Errors
+/// [`Error::TooFewRows`] without rows to fit, and [`Error::Count`], [`Error::Label`] and
+/// [`Error::Classes`] for the labels.
+///
+/// ```
+/// use selfsame_eval::{Features, Trials, probe};
+///
+/// let rows = Features::new(10, 1, (0..10).map(|at| at as f32).collect())?;
+/// let labels = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1];
+/// let probe = probe::choose(&rows, &labels, 2, &Trials::folds(&labels, &[], 0))?;
+/// assert_eq!(probe.predict(&rows)?, labels);
+/// # Ok::<(), selfsame_eval::Error>(())
+/// ```
+pub fn choose(
+    rows: &dyn Rows,
+    labels: &[u32],
+    classes: usize,
+    trials: &Trials,
+) -> Result<Probe, Error> {
+    labels::check("train", labels, rows.rows(), classes)?;
+    if trials.all.is_empty() {
+        return Err(Error::TooFewRows { set: "train", found: 0, needed: 1 });
+    }
+    let all = Chosen { rows, chosen: &trials.all };
+    let (mean, scale) = standardisation(&all);
+    let rows = Standardised::new(rows, &mean, &scale);
+    let all = Chosen { rows: &rows, chosen: &trials.all };
+    let moments = worth_preconditioning(&all).then(|| matrix::second_moments(&all)).transpose()?;
+    let (present, absent) = labels::present_and_absent(&labels::pick(labels, &trials.all), classes);
+    let row_of = |label: u32| present.partition_point(|&class| class < label) as u32;
+
+    // One fit on all rows, and one on the rows of each part, unless they are the same.
+    let parts = trials.parts.iter().map(|part| &part.fit).filter(|fit| **fit != trials.all);
+    let sets: Vec<Chosen<'_>> = std::iter::once(&trials.all)
+        .chain(parts)
+        .map(|chosen| Chosen { rows: &rows, chosen })
+        .collect();
+    let targets: Vec<Vec<u32>> = sets
+        .iter()
+        .map(|set| set.chosen.iter().map(|&row| row_of(labels[row])).collect())
+        .collect();
+    let mut fits: Vec<Descent<'_>> = sets
+        .iter()
+        .zip(&targets)
+        .map(|(set, targets)| Descent::new(set, targets, present.len()))
+        .collect();
+    let folds = fits.len() > 1;
+    let mut best: Option<(PathPoint, Vec<f64>)> = None;
+    let mut path = Vec::with_capacity(LAMBDAS.len());
+    for lambda in LAMBDAS {
+        let curvature =
+            moments.as_deref().and_then(|moments| curvature_bound(moments, &all, lambda));
+        let outcomes: Vec<lbfgs::Outcome> =
+            fits.iter_mut().map(|fit| fit.minimise(lambda, curvature.clone())).collect();
+        let (mut right, mut tried) = (0, 0);
+        for (at, part) in trials.parts.iter().enumerate() {
+            let held = Chosen { rows: &rows, chosen: &part.held };
+            let (weights, bias) = fits[if folds { at + 1 } else { 0 }].split();
+            let predicted = predict(&held, weights, bias, &present);
+            let hits =
+                predicted.iter().zip(&part.held).filter(|(class, row)| **class == labels[**row]);
+            right += hits.count();
+            tried += part.held.len();
+        }
+        let point = PathPoint {
+            lambda,
+            iterations: outcomes[0].iterations,
+            converged: outcomes[0].converged,
+            validation_accuracy: right as f64 / tried.max(1) as f64,
+        };
+        path.push(point);
+        if best
+            .as_ref()
+            .is_none_or(|(best, _)| point.validation_accuracy > best.validation_accuracy)
+        {
+            best = Some((point, fits[0].parameters.clone()));
+        }
+    }
+    let (chosen, mut weights) = best.expect("LAMBDAS is not empty");
+    let bias = weights.split_off(present.len() * mean.len());
+    Ok(Probe { classes: present, absent, weights, bias, mean, scale, chosen, path })
+}
+
+/// Returns whether the preconditioner pays. With far fewer rows than features, factoring it takes
+/// longer than all steps without it.
+fn worth_preconditioning(rows: &dyn Rows) -> bool {
+    rows.dim() <= MAX_DIM && rows.dim() <= 8 * rows.rows()
+}
+
+/// A fit along the path of strengths.
+struct Descent<'a> {
+    objective: Objective<'a>,
+    parameters: Vec<f64>,
+    first_gradient: Vec<f64>,
+}
+
+impl<'a> Descent<'a> {
+    fn new(rows: &'a dyn Rows, targets: &'a [u32], classes: usize) -> Self {
+        let objective = Objective { rows, targets, classes, lambda: 0.0, curvature: None };
+        let parameters = vec![0.0; classes * (rows.dim() + 1)];
+        let mut first_gradient = parameters.clone();
+        objective.evaluate(&parameters, &mut first_gradient);
+        Self { objective, parameters, first_gradient }
+    }
+
+    /// Goes on from the solution for the last strength to the solution for the next.
+    fn minimise(&mut self, lambda: f64, curvature: Option<Arc<Llt<f64>>>) -> lbfgs::Outcome {
+        self.objective.lambda = lambda;
+        self.objective.curvature = curvature;
+        let target = TOLERANCE * lbfgs::gradient_norm(&self.objective, &self.first_gradient);
+        lbfgs::minimise(&self.objective, &mut self.parameters, target, MAX_ITERATIONS)
+    }
+
+    /// Returns weights and biases.
+    fn split(&self) -> (&[f64], &[f64]) {
+        self.parameters.split_at(self.objective.classes * self.objective.rows.dim())
+    }
 }
 
 impl Probe {
@@ -250,13 +332,13 @@ fn standardisation(rows: &dyn Rows) -> (Vec<f32>, Vec<f32>) {
 }
 
 /// Computes the Cholesky factor of ½ ZᵀZ/n + λI from Σ z zᵀ over the rows.
-fn curvature_bound(moments: &[f64], rows: &dyn Rows, lambda: f64) -> Option<Llt<f64>> {
+fn curvature_bound(moments: &[f64], rows: &dyn Rows, lambda: f64) -> Option<Arc<Llt<f64>>> {
     let moments = MatRef::from_column_major_slice(moments, rows.dim(), rows.dim());
     let half_mean = 0.5 / rows.rows() as f64;
     let bound = faer::Mat::from_fn(rows.dim(), rows.dim(), |row, column| {
         half_mean * moments[(row, column)] + if row == column { lambda } else { 0.0 }
     });
-    bound.llt(Side::Lower).ok()
+    bound.llt(Side::Lower).ok().map(Arc::new)
 }
 
 fn predict(rows: &dyn Rows, weights: &[f64], bias: &[f64], classes: &[u32]) -> Vec<u32> {
@@ -308,7 +390,7 @@ struct Objective<'a> {
     targets: &'a [u32],
     classes: usize,
     lambda: f64,
-    curvature: Option<Llt<f64>>,
+    curvature: Option<Arc<Llt<f64>>>,
 }
 
 impl Convex for Objective<'_> {
@@ -699,6 +781,43 @@ mod tests {
         let (rows, truth) = (random(700, 9, 11), labels(700, 4, 12));
         let run = || fit(&rows, &truth, &rows, &truth, 4).unwrap();
         assert_eq!(in_pool(1, run), in_pool(3, run));
+    }
+
+    #[test]
+    fn folds_choose_what_fits_of_each_fold_say() {
+        // Two classes that overlap, so that the strength counts.
+        let rows = random(90, 25, 31);
+        let noise = random(90, 1, 32);
+        let labels: Vec<u32> = (0..90)
+            .map(|row| u32::from(rows.row(row)[0] + 1.5 * noise.row(row)[0] > 0.0))
+            .collect();
+        let trials = Trials::folds(&labels, &[], 5);
+        let found = choose(&rows, &labels, 2, &trials).unwrap();
+        for (at, point) in found.path.iter().enumerate() {
+            // Fits of their own standardise over fewer rows, which moves a few predictions.
+            let right: f64 = trials
+                .parts
+                .iter()
+                .map(|part| {
+                    let [fit, held] =
+                        [&part.fit, &part.held].map(|chosen| Chosen { rows: &rows, chosen });
+                    let [own, others] =
+                        [&part.fit, &part.held].map(|chosen| labels::pick(&labels, chosen));
+                    let alone = super::fit(&fit, &own, &held, &others, 2).unwrap();
+                    alone.path[at].validation_accuracy * others.len() as f64
+                })
+                .sum();
+            assert!((point.validation_accuracy - right / 90.0).abs() <= 3.5 / 90.0, "{point:?}");
+        }
+        let best = found.path.iter().map(|point| point.validation_accuracy).fold(0.0, f64::max);
+        assert_eq!(found.chosen.validation_accuracy, best);
+        // The final fit is on all rows.
+        let all = super::fit(&rows, &labels, &rows, &labels, 2).unwrap();
+        let at = LAMBDAS.iter().position(|&lambda| lambda == found.chosen.lambda).unwrap();
+        assert_eq!(all.path[at].iterations, found.chosen.iterations);
+        assert!(
+            found.predict(&rows).unwrap().iter().zip(&labels).filter(|(a, b)| a == b).count() > 60
+        );
     }
 
     #[test]

@@ -18,6 +18,20 @@ pub trait Rows: Sync {
     fn read(&self, row: usize, into: &mut [f32]);
 }
 
+impl Rows for &dyn Rows {
+    fn rows(&self) -> usize {
+        (**self).rows()
+    }
+
+    fn dim(&self) -> usize {
+        (**self).dim()
+    }
+
+    fn read(&self, row: usize, into: &mut [f32]) {
+        (**self).read(row, into);
+    }
+}
+
 /// Some of the rows of a matrix.
 pub(crate) struct Chosen<'a> {
     pub rows: &'a dyn Rows,
@@ -35,5 +49,26 @@ impl Rows for Chosen<'_> {
 
     fn read(&self, row: usize, into: &mut [f32]) {
         self.rows.read(self.chosen[row], into);
+    }
+}
+
+/// The rows of two matrices of one dimension, one matrix after the other.
+pub(crate) struct Stacked<'a>(pub [&'a dyn Rows; 2]);
+
+impl Rows for Stacked<'_> {
+    fn rows(&self) -> usize {
+        self.0[0].rows() + self.0[1].rows()
+    }
+
+    fn dim(&self) -> usize {
+        self.0[0].dim()
+    }
+
+    fn read(&self, row: usize, into: &mut [f32]) {
+        let [first, second] = self.0;
+        match row.checked_sub(first.rows()) {
+            None => first.read(row, into),
+            Some(row) => second.read(row, into),
+        }
     }
 }

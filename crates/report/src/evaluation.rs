@@ -6,7 +6,7 @@ pub mod words;
 use std::fmt;
 
 use crate::interval::{largest_is_above, wilson};
-use crate::record::{Accuracies, Evaluation, Representation, Scores, Verdict};
+use crate::record::{Accuracies, Evaluation, OnValidation, Representation, Scores, Verdict};
 
 /// Start of the name of an encoder that the trained encoder is compared with.
 const AGAINST: &str = "against:";
@@ -160,6 +160,34 @@ impl Evaluation {
         for accuracies in [&self.accuracies, &self.without_copies].into_iter().flatten() {
             accuracies.check()?;
         }
+        let right = |value: f64| value.is_nan() || (0.0..=1.0).contains(&value);
+        for each in &self.per_class {
+            for (name, value) in [("knn_acc1", each.knn_acc1), ("linear_acc1", each.linear_acc1)] {
+                if !right(value) {
+                    let of = format!("the class {}", each.class);
+                    return Err(EvaluationFault::Share { name, of, value });
+                }
+            }
+        }
+        for few in &self.few_labels {
+            let values = few.linear_acc1.iter().map(|(of, &value)| (of.to_string(), value));
+            for (of, value) in values.chain([("few labels".into(), few.share)]) {
+                if !right(value) {
+                    return Err(EvaluationFault::Share { name: "a share", of, value });
+                }
+            }
+        }
+        if let Some(OnValidation { knn_acc1: value, .. }) =
+            self.validation.filter(|on| !right(on.knn_acc1))
+        {
+            let of = "the validation images".into();
+            return Err(EvaluationFault::Share { name: "knn_acc1", of, value });
+        }
+        let classes = self.confusion.len();
+        let square = self.confusion.iter().all(|row| row.len() == classes);
+        if !square || (classes > 0 && classes != self.class_names.len()) {
+            return Err(EvaluationFault::Confusion);
+        }
         let others = self.without_copies.as_ref().map_or(0, |others| others.images);
         let counts = [
             ("scored", self.scored(), "in the split", self.images),
@@ -210,6 +238,9 @@ pub enum EvaluationFault {
         /// The value.
         value: f64,
     },
+    /// The confusion of classes is no square.
+    #[error("the confusion of classes is no square of as many rows as there are classes")]
+    Confusion,
     /// A part is larger than the whole.
     #[error("{part} images are {name}, but only {whole} are {of}")]
     Count {
@@ -272,6 +303,10 @@ impl Accuracies {
         share("majority", images(), self.majority.unwrap_or(0.0))?;
         for (of, scores) in &self.of {
             share("knn_acc1", of.to_string(), scores.knn_acc1)?;
+            let macros = [scores.knn_macro_acc1, scores.linear_macro_acc1];
+            for (name, value) in ["knn_macro_acc1", "linear_macro_acc1"].into_iter().zip(macros) {
+                share(name, of.to_string(), value.unwrap_or(0.0))?;
+            }
             share("linear_acc1", of.to_string(), scores.linear_acc1)?;
             share("centre_acc1", of.to_string(), scores.centre_acc1)?;
             let settings = [

@@ -1,13 +1,14 @@
 //! The results of an experiment of many runs: its record (`result.json`), and its tables in
 //! Markdown.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use selfsame_theory::Quantity;
 use serde::{Deserialize, Serialize};
 
 use crate::format::{about, signed};
-use crate::record::EmbeddingMap;
+use crate::record::{EmbeddingMap, Representation};
 
 /// Name of the file that holds an [`Experiment`].
 pub const EXPERIMENT_FILE: &str = "result.json";
@@ -83,6 +84,9 @@ pub struct Outcome {
     pub centre_acc1: f64,
     /// kNN accuracy on the test split before training.
     pub untrained_knn_acc1: f64,
+    /// kNN accuracies on the test split of the baselines without an encoder, such as raw pixels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub baselines_knn_acc1: BTreeMap<Representation, f64>,
     /// kNN accuracies on the validation split, each with the epoch after which it was measured.
     pub val_knn_acc1: Vec<(f64, f64)>,
     /// Effective rank of the test images' embeddings after training.

@@ -24,6 +24,17 @@ pub fn wilson(share: f64, n: u64) -> Interval {
     score_interval(share, n, 1.959_963_984_540_054)
 }
 
+/// Computes the 95 % interval of the difference of two proportions that were observed on
+/// independent cases, the first less the second (Newcombe 1998, method 10).
+pub(crate) fn difference([first, second]: [(f64, u64); 2]) -> Interval {
+    let [a, b] = [first, second].map(|(share, n)| wilson(share, n));
+    let (p, q) = (first.0, second.0);
+    Interval {
+        low: p - q - (p - a.low).hypot(b.high - q),
+        high: p - q + (a.high - p).hypot(q - b.low),
+    }
+}
+
 /// Returns whether the largest of `count` proportions is clearly above `of`: the lower end of its
 /// score interval is, at a level of 95 % for all of them together (Bonferroni's correction).
 pub(crate) fn largest_is_above(count: usize, share: f64, of: f64, n: u64) -> bool {
@@ -199,6 +210,22 @@ mod tests {
             [(0.025, 1.959_964), (0.005, 2.575_829), (0.05 / 18.0, 2.772_921), (5e-4, 3.290_527)]
         {
             assert!((normal_quantile_above(tail) - printed).abs() < 4.5e-4, "{tail}");
+        }
+    }
+
+    /// Newcombe 1998, "Interval estimation for the difference between independent proportions",
+    /// table II, method 10, printed to four decimals.
+    #[test]
+    fn published_differences() {
+        for ([a, m, b, n], low, high) in [
+            ([56, 70, 48, 80], 0.0524, 0.3339),
+            ([9, 10, 3, 10], 0.1705, 0.8090),
+            ([5, 56, 0, 29], -0.0381, 0.1926),
+        ] {
+            let share = |hits: i32, of: i32| (f64::from(hits) / f64::from(of), of as u64);
+            let found = difference([share(a, m), share(b, n)]);
+            assert!((found.low - low).abs() <= 5.1e-5, "{a}/{m} − {b}/{n}: {found:?}");
+            assert!((found.high - high).abs() <= 5.1e-5, "{a}/{m} − {b}/{n}: {found:?}");
         }
     }
 

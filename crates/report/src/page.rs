@@ -8,6 +8,7 @@
 
 mod bounds;
 mod chart;
+mod classes;
 mod comparison;
 mod curves;
 mod dataset;

@@ -235,6 +235,19 @@ pub struct Evaluation {
     pub known: u64,
     /// The accuracies without these copies. `None` if there are no copies or nothing but copies.
     pub without_copies: Option<Accuracies>,
+    /// Number of training steps from which runs usually mean something, if this run had fewer.
+    pub too_short: Option<u64>,
+    /// The same kNN on the validation images.
+    pub validation: Option<OnValidation>,
+    /// Accuracies of the trained encoder for each class with test images.
+    pub per_class: Vec<ClassAccuracy>,
+    /// Names of the classes, in the order of the labels.
+    pub class_names: Vec<String>,
+    /// For each class, how many of its test images the trained encoder's nearest neighbours take
+    /// for each class, in the order of the labels. Empty for more than 100 classes.
+    pub confusion: Vec<Vec<u64>>,
+    /// Linear probes with a share of the labels.
+    pub few_labels: Vec<FewLabels>,
     /// Images with the same pixels, for each pair of splits and within each split. A pair without
     /// copies is not listed.
     pub copies: Vec<Copies>,
@@ -291,7 +304,7 @@ pub enum LeftOut {
     NoLabels,
     /// There is a single class.
     SingleClass,
-    /// There are no training images, or no validation images of a class with training images.
+    /// There are no training images.
     NothingToFit,
     /// All training images are of one class.
     SingleTrainedClass,
@@ -347,16 +360,60 @@ pub struct Scores {
     /// Weighted k nearest neighbours.
     #[serde(deserialize_with = "null_is_nan")]
     pub knn_acc1: f64,
+    /// Mean of the kNN accuracies of the classes.
+    pub knn_macro_acc1: Option<f64>,
     /// Number of neighbours that voted.
     pub knn_k: Option<u64>,
     /// Linear probe.
     #[serde(deserialize_with = "null_is_nan")]
     pub linear_acc1: f64,
+    /// Mean of the probe's accuracies of the classes.
+    pub linear_macro_acc1: Option<f64>,
     /// Strength λ of the probe's L2 penalty.
     pub linear_penalty: Option<f64>,
     /// Nearest class centre.
     #[serde(deserialize_with = "null_is_nan")]
     pub centre_acc1: f64,
+}
+
+/// The accuracies of a trained encoder on the test images of one class.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClassAccuracy {
+    /// Name of the class.
+    pub class: String,
+    /// Number of images.
+    pub images: u64,
+    /// Weighted k nearest neighbours.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub knn_acc1: f64,
+    /// Linear probe.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub linear_acc1: f64,
+}
+
+/// Accuracies of linear probes that are fitted with a share of the labels.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FewLabels {
+    /// Share of the labels, as a fraction of 1.
+    pub share: f64,
+    /// Number of images with these labels, at least one of each class.
+    pub images: u64,
+    /// Accuracy on the images that the other accuracies are over, of each representation.
+    pub linear_acc1: BTreeMap<Representation, f64>,
+}
+
+/// The kNN accuracy of a trained encoder on the validation images, with the training images for
+/// neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OnValidation {
+    /// Number of images.
+    pub images: u64,
+    /// Weighted k nearest neighbours.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub knn_acc1: f64,
 }
 
 /// Measures of a representation that need no labels.

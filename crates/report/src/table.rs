@@ -10,9 +10,8 @@ use crate::record::{Accuracies, Evaluation, Representation, Scores};
 /// use selfsame_report::record::{Accuracies, Evaluation, Representation, Scores};
 ///
 /// let knn_k = Some(20);
-/// let linear_penalty = Some(0.01);
-/// let trained =
-///     Scores { knn_acc1: 0.913, knn_k, linear_acc1: 0.95, linear_penalty, centre_acc1: 0.871 };
+/// let (knn_acc1, linear_acc1, centre_acc1) = (0.913, 0.95, 0.871);
+/// let trained = Scores { knn_acc1, knn_k, linear_acc1, centre_acc1, ..Scores::default() };
 /// let of = [(Representation::Trained, trained)].into();
 /// let accuracies = Some(Accuracies { images: 500, of, ..Accuracies::default() });
 /// let evaluation = Evaluation { accuracies, ..Evaluation::default() };

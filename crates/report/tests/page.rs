@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use selfsame_report::evaluation::words;
 use selfsame_report::forecast::{
     Advice, ClassForecast, Delta, Forecast, PolicyForecast, ProbeImage,
 };
@@ -576,6 +577,67 @@ fn evaluations_that_cannot_be_are_refused() {
         let error = read(folder.path()).unwrap_err().to_string();
         assert!(error.contains(cause) && error.contains(EVAL_FILE), "{error}");
     }
+}
+
+#[test]
+fn short_runs_splits_that_differ_and_confused_classes_are_said() {
+    let mut report = whole(4);
+    let evaluation = report.evaluation.as_mut().unwrap();
+    let caveats = |evaluation: &Evaluation| words::caveats(evaluation).join("\n");
+
+    (evaluation.step, evaluation.too_short) = (Some(125), Some(560));
+    let sentence = caveats(evaluation);
+    assert!(sentence.contains("Training took 125 steps, too few"), "{sentence}");
+    assert!(sentence.contains("after 560 steps") && sentence.contains("19,500"), "{sentence}");
+    evaluation.too_short = None;
+    assert!(!caveats(evaluation).contains("too few"));
+
+    // 71.3 % on 1,000 test images: 74 % on 100 validation images may be chance, 90 % may not.
+    let on = |knn_acc1| Some(OnValidation { images: 100, knn_acc1 });
+    evaluation.validation = on(0.74);
+    assert!(!caveats(evaluation).contains("a difference of"));
+    evaluation.validation = on(0.9);
+    let sentence = caveats(evaluation);
+    assert!(sentence.contains("a difference of 18.7 points"), "{sentence}");
+    evaluation.validation = on(0.5);
+    assert!(caveats(evaluation).contains("a difference of −21.3 points"));
+    // Copies among the validation images explain it.
+    evaluation.copies = vec![Copies {
+        split: "validation".into(),
+        of: "train".into(),
+        images: 60,
+        out_of: 100,
+        relabelled: 0,
+    }];
+    assert!(!caveats(evaluation).contains("a difference of"));
+
+    evaluation.class_names = ["cat", "dog", "<b>"].map(String::from).into();
+    evaluation.confusion = vec![vec![70, 29, 1], vec![10, 90, 0], vec![0, 2, 8]];
+    evaluation.per_class =
+        vec![ClassAccuracy { class: "cat".into(), images: 100, knn_acc1: 0.7, linear_acc1: 0.8 }];
+    let scores = accuracies(evaluation).of.get_mut(&Representation::Trained).unwrap();
+    (scores.knn_macro_acc1, scores.linear_macro_acc1) = (Some(0.8), Some(0.9));
+    evaluation.few_labels = vec![FewLabels {
+        share: 0.01,
+        images: 16,
+        linear_acc1: [(Representation::Trained, 0.432)].into(),
+    }];
+    let page = render(&report);
+    check_page(&page);
+    let order = [
+        "29 of 100 test images of “cat” (29.0%) are taken for “dog”.",
+        "2 of 10 test images of “&lt;b&gt;” (20.0%) are taken for “dog”.",
+        "10 of 100 test images of “dog” (10.0%) are taken for “cat”.",
+    ];
+    let at = order.map(|sentence| page.find(sentence).expect(sentence));
+    assert!(at.is_sorted(), "the most confused come first");
+    assert!(!page.contains("(1.0%) are taken"), "one image is no pair");
+    assert!(
+        page.contains(
+            "Averaged over classes instead of images, nearest neighbours are right 80.0%"
+        )
+    );
+    assert!(page.contains("1% of the labels: 16 images") && page.contains("43.2%"));
 }
 
 #[test]

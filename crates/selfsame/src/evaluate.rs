@@ -26,6 +26,11 @@ use crate::page::write_page;
 use crate::run::describe_weights;
 use crate::{Error, Progress, Run, digest_of};
 
+/// Number of steps from which a run usually means something. In docs/results/methods-cifar10.md, 8
+/// epochs of 4,500 images in batches of 64 are 560 steps: there, most methods gain over the untrained
+/// encoder, and BYOL and SimSiam do not yet. Published figures rest on far more.
+const USUAL_STEPS: u64 = 560;
+
 /// Options for the evaluation of a run.
 #[derive(Clone, Debug)]
 pub struct EvaluateOptions {
@@ -36,13 +41,22 @@ pub struct EvaluateOptions {
     /// Files of weights of further encoders, as [`read_encoder`](crate::read_encoder) reads them.
     /// They are measured beside that of the run, on the same images, each by the name of its file.
     pub against: Vec<PathBuf>,
+    /// Number of neighbours of kNN. If `None`, the run's setting; without one, it is chosen for each
+    /// representation without the test split.
+    pub knn_k: Option<usize>,
     /// Device to compute on.
     pub device: Device,
 }
 
 impl Default for EvaluateOptions {
     fn default() -> Self {
-        Self { images: None, weights: Which::Last, against: Vec::new(), device: Device::flex() }
+        Self {
+            images: None,
+            weights: Which::Last,
+            against: Vec::new(),
+            knn_k: None,
+            device: Device::flex(),
+        }
     }
 }
 
@@ -69,6 +83,11 @@ pub fn evaluate(
 ) -> Result<Evaluation, Error> {
     let run = Run::open(run)?;
     let plan = run.plan()?;
+    let plan = match options.knn_k {
+        Some(0) => return Err(Error::option("knn-k", 0, "it must be at least 1")),
+        Some(k) => plan.voting(k),
+        None => plan,
+    };
     let others = Others::read(&options.against, &options.device, progress)?;
     let dataset = run.images_or(options.images.clone(), &plan, false, progress)?;
     let evaluation =
@@ -101,12 +120,14 @@ pub(crate) fn evaluate_run(
         policy: &plan.augment,
         seed: plan.seed,
         encoders: others.beside(&trained, &untrained),
+        knn_k: plan.train.knn_k,
         device,
     };
     let (mut evaluation, map, predictions) =
         measure_encoders(&subject, &mut |line| progress.note(line))?;
     evaluation.protocol.extend(others.protocol());
     evaluation.step = Some(step);
+    evaluation.too_short = (plan.init.is_none() && step < USUAL_STEPS).then_some(USUAL_STEPS);
     evaluation.protocol.push(("Weights measured".into(), describe_weights(weights, step)));
     if plan.init.is_some() {
         let start = "with the weights that it was given to start from, before this training";

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 pub use self::measure::Measure;
-pub(crate) use self::measure::{FORECAST_COLUMN, Measured};
+pub(crate) use self::measure::{BASELINES, FORECAST_COLUMN, Measured};
 use self::option::label;
 pub use self::option::setting;
 pub(crate) use self::option::words;

@@ -126,7 +126,7 @@ pub struct Program {
 /// )?;
 /// let options = ReproduceOptions { out, ..ReproduceOptions::default() };
 /// let experiment = selfsame::reproduce(&grid, &options, &mut ())?;
-/// assert_eq!((experiment.done, experiment.tables[0].rows.len()), (2, 3)); // and one untrained
+/// assert_eq!((experiment.done, experiment.tables[0].rows.len()), (2, 5)); // and three baselines
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn reproduce(

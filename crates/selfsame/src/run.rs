@@ -260,7 +260,7 @@ impl Run {
         LoadOptions {
             image_size: Some(plan.data.image_size),
             source_size: Some(plan.data.source_size()),
-            seed: plan.seed,
+            seed: plan.split_seed(),
             limit: plan.data.limit,
             labels: plan.data.labels.as_ref().map(PathBuf::from),
             classes: plan.data.classes.clone(),
@@ -530,6 +530,7 @@ pub(crate) fn record(
             format!("{microbatch} images; batch normalisation sees one at a time"),
         ));
     }
+    protocol.push(("Seed of the splits", plan.split_seed().to_string()));
     if let Some(clip) = train.clip_norm {
         protocol.push(("Gradient clipping", format!("to length {clip}")));
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Seed of the splits, the initial weights, the order of the images, and the views.
+    /// Seed of the initial weights, the order of the images, and the views.
     #[serde(with = "crate::seed")]
     pub seed: u64,
     /// Digest of the initial weights of the encoder, as returned by
@@ -36,6 +36,9 @@ pub struct Config {
 pub struct DataConfig {
     /// Source of the images: `glyphs`, a folder, a tar file, …
     pub source: String,
+    /// Seed of the splits. If unset, it is the seed of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::seed::option")]
+    pub split_seed: Option<u64>,
     /// Side of the square images, in pixels.
     pub image_size: u32,
     /// Largest shorter side of the sources that crops are drawn from, in pixels. If unset, crops
@@ -84,6 +87,11 @@ pub struct TrainConfig {
     /// Number of epochs between two kNN measurements on the validation split, or 0 for no
     /// measurements.
     pub knn_every: usize,
+    /// Number of neighbours of kNN, during training and at its end. If unset, the evaluation
+    /// chooses it without the test split; during training, where there is no second set to choose
+    /// on, it is a tenth of the images of a class, at most 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knn_k: Option<usize>,
     /// The rule that moves the weights.
     pub optimizer: OptimizerKind,
     /// Trust coefficient η of LARS: the length of a step relative to the length of the layer's
@@ -133,9 +141,20 @@ impl std::ops::Deref for Plan {
 }
 
 impl Plan {
+    /// Returns the seed of the splits.
+    pub fn split_seed(&self) -> u64 {
+        self.data.split_seed.unwrap_or(self.seed)
+    }
+
     /// Sets the initial weights to the weights with the digest `init`.
     pub fn starting_from(self, init: String) -> Self {
         Self(Config { init: Some(init), ..self.0 })
+    }
+
+    /// Fixes the number of neighbours of kNN, at least 1.
+    pub fn voting(mut self, k: usize) -> Self {
+        self.0.train.knn_k = Some(k);
+        self
     }
 
     /// Reads the images, and their table of labels, from another place. What is not given stays.
@@ -227,6 +246,9 @@ pub fn check_settings(
         need("train.clip_norm", clip, positive(clip), "a number above 0")?;
     }
     need("train.epsilon", t.epsilon, positive(t.epsilon), "a number above 0")?;
+    if let Some(k) = t.knn_k {
+        need("train.knn_k", k, k >= 1, "at least 1")?;
+    }
     if let Some(trust) = t.trust {
         need("train.trust", trust, positive(trust), "a number above 0")?;
     }
@@ -261,6 +283,7 @@ mod tests {
             init: None,
             data: DataConfig {
                 source: "glyphs".into(),
+                split_seed: None,
                 image_size: 32,
                 source_size: None,
                 limit: None,
@@ -278,6 +301,7 @@ mod tests {
                 weight_decay: 0.0,
                 clip_norm: None,
                 knn_every: 1,
+                knn_k: None,
                 optimizer: OptimizerKind::Sgd,
                 trust: None,
                 trust_capped: false,
@@ -317,6 +341,7 @@ mod tests {
             ("train.weight_decay", |c| c.train.weight_decay = -1e-4),
             ("train.clip_norm", |c| c.train.clip_norm = Some(0.0)),
             ("train.epsilon", |c| c.train.epsilon = f64::NAN),
+            ("train.knn_k", |c| c.train.knn_k = Some(0)),
             ("train.trust", |c| c.train.trust = Some(0.0)),
             ("train.microbatch", |c| c.train.microbatch = Some(1)),
         ];
@@ -330,9 +355,13 @@ mod tests {
     #[test]
     fn every_seed_survives_its_own_toml() {
         for seed in [1 << 63, u64::MAX] {
-            let config = Config { seed, ..sensible() };
+            let mut config = Config { seed, ..sensible() };
+            // A run that says nothing of its splits is one whose splits follow its seed.
+            assert_eq!(config.clone().check().unwrap().split_seed(), seed);
+            config.data.split_seed = Some(seed - 1);
             let text = toml::to_string(&config).unwrap();
             assert_eq!(toml::from_str::<Config>(&text).unwrap(), config, "{text}");
+            assert_eq!(config.check().unwrap().split_seed(), seed - 1);
         }
     }
 

@@ -263,6 +263,7 @@ mod tests {
             weight_decay: 0.01,
             clip_norm,
             knn_every: 0,
+            knn_k: None,
             optimizer,
             trust: None,
             trust_capped: false,

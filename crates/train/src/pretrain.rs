@@ -252,7 +252,7 @@ fn train(
         let done = number + 1;
         let online = if schedule.is_measured(done) {
             check_weights(&state::read(&networks), done, rate, run)?;
-            online(networks.backbone(), dataset, &job.device.clone().inner())?
+            online(networks.backbone(), dataset, plan.train.knn_k, &job.device.clone().inner())?
         } else {
             None
         };
@@ -523,11 +523,19 @@ struct Online {
     divergence: Option<f64>,
 }
 
+/// Returns the number of neighbours of kNN during training: a tenth of the images of a class, on
+/// average over the classes, at least 1 and at most 200. The validation split cannot choose it and
+/// measure with it, and a fixed 200 would outvote a class of fewer images.
+fn online_k(labels: &[u32], classes: usize) -> usize {
+    (labels.len() / (10 * classes)).clamp(1, 200)
+}
+
 /// Measures the encoder on images spread evenly over the training and the validation split. Returns
 /// `None` if there are no labels or no validation images.
 fn online(
     backbone: &Backbone,
     dataset: &Dataset,
+    knn_k: Option<usize>,
     device: &Device,
 ) -> Result<Option<Online>, TrainError> {
     if dataset.classes.is_empty() || dataset.validation.is_empty() {
@@ -544,7 +552,9 @@ fn online(
     let (train, labels) = embedded(&dataset.train, ONLINE_IMAGES[0])?;
     let (validation, truth) = embedded(&dataset.validation, ONLINE_IMAGES[1])?;
     let classes = dataset.classes.len();
-    let predicted = knn::classify(&train, &labels, classes, &validation, &KnnOptions::default())?;
+    let k = knn_k.unwrap_or_else(|| online_k(&labels, classes));
+    let options = KnnOptions { k, ..KnnOptions::default() };
+    let predicted = knn::classify(&train, &labels, classes, &validation, &options)?;
     let divergence = watch::divergence(&train, &labels, classes)?;
     Ok(Some(Online { knn: accuracy(&predicted, &truth)?, divergence }))
 }

@@ -22,7 +22,8 @@ pub struct Recipe {
     pub encoder: ResNetConfig,
     /// The method and its settings.
     pub method: MethodConfig,
-    /// Settings of the training, without kNN between epochs.
+    /// Settings of the training, without kNN between epochs; 200 neighbours at its end, as in both
+    /// sources.
     pub train: TrainConfig,
     /// Name of the policy that draws views.
     pub augment: &'static str,
@@ -77,6 +78,7 @@ const SGD: TrainConfig = TrainConfig {
     weight_decay: 5e-4,
     clip_norm: None,
     knn_every: 0,
+    knn_k: Some(200),
     optimizer: OptimizerKind::Sgd,
     trust: None,
     trust_capped: false,
@@ -294,7 +296,7 @@ mod tests {
             let train = format!(
                 "batch = {batch}\nepochs = {epochs}\nwarmup_epochs = \
                  {warmup_epochs:?}\nweight_decay = {weight_decay:?}\n\
-                 learning_rate = {learning_rate:?}\nknn_every = 0\nepsilon = 0.5\n{rule}"
+                 learning_rate = {learning_rate:?}\nknn_every = 0\nknn_k = 200\nepsilon = 0.5\n{rule}"
             );
             let found = recipe(name, expected.name()).unwrap();
             assert_eq!((found.method, found.augment), (expected, augment), "{name}");
@@ -330,6 +332,7 @@ mod tests {
             for method in has(name) {
                 let Recipe { encoder, method, train, augment } = recipe(name, method).unwrap();
                 let data = DataConfig {
+                    split_seed: None,
                     source: "cifar10".into(),
                     image_size: 32,
                     source_size: None,

@@ -64,6 +64,32 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D:
     deserializer.deserialize_any(Seed)
 }
 
+/// Seeds that may be unset, for `#[serde(with = "selfsame_train::seed::option")]`.
+pub mod option {
+    use super::{Deserializer, Serializer};
+
+    /// Writes a seed.
+    ///
+    /// # Errors
+    /// The errors of the serializer.
+    pub fn serialize<S: Serializer>(seed: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+        match seed {
+            Some(seed) => super::serialize(seed, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads a seed.
+    ///
+    /// # Errors
+    /// If the value is not a seed.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<u64>, D::Error> {
+        super::deserialize(deserializer).map(Some)
+    }
+}
+
 /// Lists of seeds, for `#[serde(with = "selfsame_train::seed::list")]`.
 pub mod list {
     use super::{Deserialize, Deserializer, Serialize, Serializer};

@@ -79,7 +79,7 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     };
     let load = LoadOptions {
         source_size: args.source_size,
-        ..args.images.options(args.labels.as_deref(), args.seed)
+        ..args.images.options(args.labels.as_deref(), args.split_seed)
     };
     let mut live = Live::default();
     let data = args.data.as_deref();
@@ -161,6 +161,7 @@ fn check(args: &Args) -> anyhow::Result<()> {
         ("--precision", args.precision.is_some()),
         ("--data", args.data.is_some()),
         ("--source-size", args.source_size.is_some()),
+        ("--split-seed", args.split_seed != 0),
         ("--augment", args.augment.is_some()),
     ]);
     if args.from.init.is_none() {
@@ -215,6 +216,9 @@ fn command(args: &Args, of: &[String]) -> Vec<String> {
         words.extend(["--checkpoint", "best"].map(str::to_owned));
     }
     words.extend(["--seed".into(), args.seed.to_string()]);
+    if args.split_seed != 0 {
+        words.extend(["--split-seed".into(), args.split_seed.to_string()]);
+    }
     words.extend(args.out.iter().flat_map(|out| ["--out".to_owned(), shown(out)]));
     words
 }

@@ -42,6 +42,7 @@ fn of_run(args: &Eval, run: &Path, terminal: &Terminal) -> anyhow::Result<ExitCo
         images: None,
         weights: args.checkpoint,
         against: args.against.clone(),
+        knn_k: args.knn_k,
         device: device::by_name(&args.device.device).map_err(misuse)?,
     };
     let evaluation = selfsame::evaluate(run, &options, &mut Live::default())?;

@@ -29,7 +29,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let load = LoadOptions {
         image_size,
         source_size,
-        seed: args.seed,
+        seed: args.split_seed,
         labels: args.labels.clone(),
         exif: args.exif,
         ..LoadOptions::default()
@@ -119,6 +119,7 @@ fn command(args: &Args, policies: &[(String, Policy)], dataset: &Dataset) -> Vec
         ("--policies", Some(names.join(","))),
         ("--exif", (!args.exif.is_default()).then(|| args.exif.name().to_owned())),
         ("--seed", Some(args.seed.to_string())),
+        ("--split-seed", (args.split_seed != 0).then(|| args.split_seed.to_string())),
         ("--views", Some(args.views.to_string())),
         ("--labels", args.labels.as_deref().map(shown)),
         ("--encoder", args.encoder.as_deref().map(shown)),

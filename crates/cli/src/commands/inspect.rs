@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     options.check()?;
     let load = LoadOptions {
         image_size: args.image_size,
-        seed: args.seed,
+        seed: args.split_seed,
         limit: args.limit,
         labels: args.labels.clone(),
         classes: args.classes.clone(),

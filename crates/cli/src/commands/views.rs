@@ -49,7 +49,7 @@ fn read(args: &Views) -> anyhow::Result<Dataset> {
         let options = LoadOptions {
             image_size: args.image_size,
             source_size: args.source_size,
-            seed: args.seed,
+            seed: args.split_seed,
             limit,
             exif: args.exif,
             labels: args.labels.clone(),
@@ -81,6 +81,9 @@ fn command(args: &Views, dataset: &Dataset) -> Vec<String> {
         ("--seed", args.seed.to_string()),
     ];
     words.extend(numbers.into_iter().flat_map(|(name, number)| [name.to_owned(), number]));
+    if args.split_seed != 0 {
+        words.extend(["--split-seed".to_owned(), args.split_seed.to_string()]);
+    }
     words.extend(source_words(args.source_size, dataset));
     words.extend(args.labels.iter().flat_map(|labels| ["--labels".to_owned(), shown(labels)]));
     if !args.exif.is_default() {

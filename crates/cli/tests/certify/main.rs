@@ -72,7 +72,7 @@ impl Plain {
         let plan = toml::from_str::<Config>(&text).unwrap().check().unwrap();
         let options = LoadOptions {
             image_size: Some(plan.data.image_size),
-            seed: plan.seed,
+            seed: plan.split_seed(),
             limit: plan.data.limit,
             classes: plan.data.classes.clone(),
             ..LoadOptions::default()

@@ -1,6 +1,7 @@
 //! Sentences about an evaluation, for its page and for the terminal.
 
 use crate::format::{count, counted, percent, signed};
+use crate::interval::difference;
 use crate::record::{Accuracies, Copies, Evaluation, LeftOut, Representation, Unseen, Verdict};
 use crate::wilson;
 
@@ -113,10 +114,10 @@ pub fn judgement(evaluation: &Evaluation) -> Option<String> {
     })
 }
 
-/// Returns remarks about the images behind the accuracies: classes that training lacks, then
-/// copies.
+/// Returns remarks about what is behind the accuracies: too few steps of training, classes that
+/// training lacks, copies, and splits that differ.
 pub fn caveats(evaluation: &Evaluation) -> Vec<String> {
-    let mut sentences = Vec::new();
+    let mut sentences: Vec<String> = too_short(evaluation).into_iter().collect();
     for split in [evaluation.split.as_str(), "validation"] {
         let of_split: Vec<&Unseen> =
             evaluation.unseen.iter().filter(|unseen| unseen.split == split).collect();
@@ -130,6 +131,7 @@ pub fn caveats(evaluation: &Evaluation) -> Vec<String> {
             && copies.of != copies.split
     };
     sentences.extend(evaluation.copies.iter().filter(|each| !is_known(each)).map(repeated));
+    sentences.extend(gap(evaluation));
     let relabelled: u64 = evaluation.copies.iter().map(|copies| copies.relabelled).sum();
     if relabelled > 0 {
         sentences.push(format!(
@@ -138,6 +140,93 @@ pub fn caveats(evaluation: &Evaluation) -> Vec<String> {
         ));
     }
     sentences
+}
+
+/// Says that training took too few steps to mean much, and how many usually do.
+fn too_short(evaluation: &Evaluation) -> Option<String> {
+    let (steps, usual) = (evaluation.step?, evaluation.too_short?);
+    Some(format!(
+        "Training took {}, too few to mean much: in this project’s own results most methods had \
+         gained over the untrained encoder after {} steps, BYOL and SimSiam had not, and published \
+         figures rest on about 19,500 steps or more (lightly on CIFAR-10: 200 epochs in batches of \
+         512).",
+        counted(steps, "step", "steps"),
+        count(usual)
+    ))
+}
+
+/// Says that accuracies on validation and test images differ by more than chance explains. Returns
+/// `None` if they do not, or if copies among the validation images explain it.
+fn gap(evaluation: &Evaluation) -> Option<String> {
+    let (on, test) = (evaluation.validation?, evaluation.judged()?);
+    let copied = |copies: &Copies| copies.split == "validation" && copies.of == "train";
+    if evaluation.copies.iter().any(copied) || !on.knn_acc1.is_finite() {
+        return None;
+    }
+    let knn = test.knn(&Representation::Trained)?;
+    let interval = difference([(on.knn_acc1, on.images), (knn, test.images)]);
+    if interval.low <= 0.0 && interval.high >= 0.0 {
+        return None;
+    }
+    let points = |share: f64| signed(100.0 * share, 1);
+    Some(format!(
+        "On {} the trained encoder’s nearest neighbours are right {} of the time, on {} {}: a \
+         difference of {} points (95% interval {} to {}), more than chance explains. The two \
+         splits differ in their images; see how they were divided.",
+        counted(on.images, "validation image", "validation images"),
+        percent(on.knn_acc1),
+        counted(test.images, "test image", "test images"),
+        percent(knn),
+        points(on.knn_acc1 - knn),
+        points(interval.low),
+        points(interval.high)
+    ))
+}
+
+/// Compares the means over classes with those over images, where they differ by a point or more.
+pub(crate) fn macro_average(evaluation: &Evaluation) -> Option<String> {
+    let scores = evaluation.trained()?;
+    let (knn, linear) = (scores.knn_macro_acc1?, scores.linear_macro_acc1?);
+    Some(format!(
+        "Averaged over classes instead of images, nearest neighbours are right {} of the time and \
+         the linear probe {}.",
+        percent(knn),
+        percent(linear)
+    ))
+}
+
+/// Returns the rows of the confusion of classes with the names of the classes, of the classes that
+/// have test images or are predicted.
+pub(crate) fn confusion_rows(evaluation: &Evaluation) -> Vec<(&str, &Vec<u64>)> {
+    let rows = evaluation.confusion.iter();
+    evaluation.class_names.iter().map(String::as_str).zip(rows).collect()
+}
+
+/// Names the pairs of classes that are most often taken for each other, at most five, one sentence
+/// each. A single image is no pair worth a name.
+pub(crate) fn confused(evaluation: &Evaluation) -> Vec<String> {
+    const SHOWN: usize = 5;
+    let rows = confusion_rows(evaluation);
+    let mut pairs = Vec::new();
+    for (a, (class, predicted)) in rows.iter().enumerate() {
+        let total: u64 = predicted.iter().sum();
+        for (b, &images) in
+            predicted.iter().enumerate().filter(|(b, images)| *b != a && **images > 1)
+        {
+            pairs.push((images as f64 / total as f64, images, total, *class, rows[b].0));
+        }
+    }
+    // A stable sort: of equally confused pairs, the first in the order of the classes.
+    pairs.sort_by(|x, y| y.0.total_cmp(&x.0));
+    let sentence = |(share, images, total, class, other): (f64, u64, u64, &str, &str)| {
+        format!(
+            "{} of {} test images of “{class}” ({}) are taken for “{other}”.",
+            count(images),
+            count(total),
+            percent(share)
+        )
+    };
+    pairs.into_iter().take(SHOWN).map(sentence).collect()
 }
 
 /// Says how many of the images behind the accuracies are copies. Returns `None` if no accuracy was
@@ -247,10 +336,7 @@ fn omission(reason: LeftOut) -> &'static str {
              were left out; alignment, uniformity and effective rank do not."
         }
         LeftOut::SingleClass => "There is a single class, so there is nothing to tell apart.",
-        LeftOut::NothingToFit => {
-            "kNN, linear probe and nearest centre need training images, and validation images of \
-             their classes."
-        }
+        LeftOut::NothingToFit => "kNN, linear probe and nearest centre need training images.",
         LeftOut::SingleTrainedClass => {
             "All training images are of one class, so there is nothing to tell apart."
         }

@@ -82,6 +82,7 @@ fn measured(evaluation: &Evaluation, accuracies: &Accuracies, knn: f64) -> Marku
         "On " (counted(accuracies.images, "test image", "test images")) " the trained encoder’s \
             nearest neighbours are right "
         strong.trained { (percent(knn)) } " of the time"
+        @if let Some(k) = accuracies.of.get(&Representation::Trained).and_then(|of| of.knn_k) { " (k = " (k) ")" }
         @for (at, (of, share)) in others.enumerate() {
             @if at == 0 { "; " } @else { ", " }
             (of.phrase()) " " strong class=(style(of)) { (percent(share)) }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::Section;
 use super::chart::{Axis, WIDTH, round};
+use super::classes::classes;
 use crate::evaluation::words;
 use crate::format::{NONE, count, counted, number, percent};
 use crate::record::{Accuracies, Evaluation, Geometry, Representation, Scores};
@@ -82,6 +83,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
             dl.meanings {
                 @for measure in &MEASURES { div { dt { (measure.name) } dd { (measure.meaning) } } }
             }
+            (few_labels(evaluation))
+            (classes(evaluation))
         }
         @if !evaluation.left_out.is_empty() {
             h3 { "Left out" }
@@ -227,8 +230,8 @@ fn table(caption: &str, accuracies: &Accuracies) -> Markup {
             p.quiet {
                 "Small: the 95% interval (Wilson), where the accuracy would likely lie with other \
                  test images. "
-                b { "Nothing was selected on the test split" } ": whatever had to be chosen was \
-                    chosen on validation images."
+                b { "Nothing was selected on the test split" } ": whatever had to be chosen, such \
+                    as k and the probe’s penalty, was chosen on training and validation images."
             }
         }
     }
@@ -241,6 +244,36 @@ fn cell(share: Option<f64>, images: u64) -> Markup {
     html! {
         b { (percent(share)) }
         small { (words::interval(share, images)) }
+    }
+}
+
+/// Draws the accuracies of linear probes that know a share of the labels.
+fn few_labels(evaluation: &Evaluation) -> Markup {
+    let Some(first) = evaluation.few_labels.first() else { return html! {} };
+    html! {
+        h3 { "With few labels" }
+        p.lead { "The linear probe again, fitted with the labels of only some images. It shows \
+                  what the representation is worth where labels are dear." }
+        div.scroll.card tabindex="0" role="region" aria-label="Accuracy of linear probes with few labels" {
+            table {
+                thead {
+                    tr {
+                        td {}
+                        @for of in first.linear_acc1.keys() { th scope="col" class=(style(of)) { (of.title()) } }
+                    }
+                }
+                tbody {
+                    @for few in &evaluation.few_labels {
+                        tr {
+                            th scope="row" { (round(100.0 * few.share)) "% of the labels: " (counted(few.images, "image", "images")) }
+                            @for (of, share) in &few.linear_acc1 {
+                                td class=(style(of)) { (cell(Some(*share), evaluation.scored())) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -266,6 +266,7 @@ pub(super) fn endless_plan(
         init: None,
         data: DataConfig {
             source,
+            split_seed: None,
             image_size: images.image_size,
             source_size: images.larger_source(),
             limit: None,

@@ -159,6 +159,7 @@ pub fn evaluate_encoder(
         policy: &policy,
         seed: options.seed,
         encoders: others.beside(&loaded.encoder, &untrained),
+        knn_k: None,
         device: &options.device,
     };
     let (mut evaluation, map, predictions) =

@@ -89,6 +89,8 @@ struct Written {
     #[serde(deserialize_with = "budget")]
     budget: Option<Duration>,
     #[serde(deserialize_with = "selfsame_train::seed::deserialize")]
+    split_seed: u64,
+    #[serde(deserialize_with = "selfsame_train::seed::deserialize")]
     seed: u64,
 }
 
@@ -104,6 +106,7 @@ impl Default for Written {
             views: options.views,
             no_original: !options.original,
             budget: None,
+            split_seed: 0,
             seed: options.seed,
         }
     }
@@ -123,7 +126,7 @@ impl Written {
         let images = LoadOptions {
             image_size: self.image_size,
             source_size: self.source_size,
-            seed: self.seed,
+            seed: self.split_seed,
             ..LoadOptions::default()
         };
         Ok(ForecastSettings {

@@ -1,6 +1,7 @@
 //! Figures that the columns of a table show if a grid has only rows.
 
 use selfsame_report::experiment::Outcome;
+use selfsame_report::record::Representation;
 use serde::{Deserialize, Serialize};
 
 /// Figures that the columns show for each row if a grid has no columns.
@@ -33,12 +34,19 @@ pub(crate) struct Measured {
     /// all of these figures are accuracies, or all are errors.
     pub drawn: bool,
     pub value: Value,
-    /// The figure before training, if it is measured.
-    pub untrained: Option<Reading>,
+    /// The figure of a baseline, if it is measured.
+    pub baseline: Option<OfBaseline>,
 }
 
 /// Reads a figure from a run, if it has been measured.
 pub(crate) type Reading = fn(&Outcome) -> Option<f64>;
+
+/// Reads the figure of a baseline from a run, if it has been measured.
+pub(crate) type OfBaseline = fn(&Outcome, &Representation) -> Option<f64>;
+
+/// The baselines of a table, in the order of its rows.
+pub(crate) const BASELINES: [Representation; 3] =
+    [Representation::Untrained, Representation::Patches, Representation::Pixels];
 
 /// Figure that a column shows of a run.
 pub(crate) enum Value {
@@ -66,26 +74,27 @@ impl Measured {
             smaller_is_better: false,
             drawn: true,
             value: Value::Of(reading),
-            untrained: None,
+            baseline: None,
         }
     }
 
     /// Builds a column with the kNN accuracy on test images.
     pub fn knn(name: &str) -> Self {
-        Self::new(name, |run| Some(100.0 * run.knn_acc1))
+        let baseline: OfBaseline = |run, of| Some(100.0 * knn(run, of)?);
+        Self { baseline: Some(baseline), ..Self::new(name, |run| Some(100.0 * run.knn_acc1)) }
     }
 
     fn after(quarter: u64) -> Self {
         let column = Self::knn(&format!("after {quarter}/{QUARTERS}"));
-        Self { value: Value::After(quarter), ..column }
+        Self { value: Value::After(quarter), baseline: None, ..column }
     }
 
     fn output_rank() -> Self {
         Self::new("output rank", |run| run.output_rank_me).undrawn()
     }
 
-    fn beside(self, untrained: Reading) -> Self {
-        Self { untrained: Some(untrained), ..self }
+    fn beside(self, baseline: OfBaseline) -> Self {
+        Self { baseline: Some(baseline), ..self }
     }
 
     fn undrawn(self) -> Self {
@@ -98,7 +107,7 @@ impl Measure {
     pub(crate) fn columns(self) -> Vec<Measured> {
         match self {
             Self::Everything => vec![
-                Measured::knn("kNN %").beside(|run| Some(100.0 * run.untrained_knn_acc1)),
+                Measured::knn("kNN %"),
                 Measured::new("gain %", |run| {
                     Some(100.0 * (run.knn_acc1 - run.untrained_knn_acc1))
                 })
@@ -106,7 +115,10 @@ impl Measure {
                 Measured::new("linear %", |run| Some(100.0 * run.linear_acc1)),
                 Measured::new("centre %", |run| Some(100.0 * run.centre_acc1)),
                 Measured::new("rank", |run| run.rankme)
-                    .beside(|run| run.untrained_rankme)
+                    .beside(|run, of| match of {
+                        Representation::Untrained => run.untrained_rankme,
+                        _ => None,
+                    })
                     .undrawn(),
                 Measured::output_rank(),
                 Measured {
@@ -118,12 +130,21 @@ impl Measure {
             Self::Error => vec![Measured {
                 smaller_is_better: true,
                 ..Measured::new("kNN error %", |run| Some(100.0 * (1.0 - run.knn_acc1)))
+                    .beside(|run, of| Some(100.0 * (1.0 - knn(run, of)?)))
             }],
             Self::Along => {
                 let quarters = (1..=QUARTERS).map(Measured::after);
                 quarters.chain([Measured::knn("test"), Measured::output_rank()]).collect()
             }
         }
+    }
+}
+
+/// Returns the kNN accuracy of a baseline on test images.
+fn knn(outcome: &Outcome, of: &Representation) -> Option<f64> {
+    match of {
+        Representation::Untrained => Some(outcome.untrained_knn_acc1),
+        of => outcome.baselines_knn_acc1.get(of).copied(),
     }
 }
 

@@ -59,7 +59,7 @@ impl Cell {
         if !record.finished {
             return Ok(None);
         }
-        let scores = |of| evaluation.accuracies.as_ref().and_then(|all| all.of.get(of).copied());
+        let scores = |of: &Representation| evaluation.accuracies.as_ref()?.of.get(of).copied();
         let (Some(trained), Some(untrained)) =
             (scores(&Representation::Trained), scores(&Representation::Untrained))
         else {
@@ -85,6 +85,10 @@ impl Cell {
             linear_acc1: trained.linear_acc1,
             centre_acc1: trained.centre_acc1,
             untrained_knn_acc1: untrained.knn_acc1,
+            baselines_knn_acc1: [Representation::Patches, Representation::Pixels]
+                .into_iter()
+                .filter_map(|of| scores(&of).map(|scores| (of, scores.knn_acc1)))
+                .collect(),
             val_knn_acc1: validation.collect(),
             rankme: rank(&Representation::Trained),
             untrained_rankme: rank(&Representation::Untrained),

@@ -93,6 +93,7 @@ fn experiments_have_the_papers_sizes() {
         "--augment=abcde",
         "--data=data/cifar10",
         "--knn-every=0",
+        "--knn-k=200",
         "--method=simclr",
         "--precision=f32",
         "--recipe=authors",

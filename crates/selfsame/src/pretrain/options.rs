@@ -109,13 +109,21 @@ pub struct PretrainOptions {
     /// Number of epochs between two measurements of the kNN accuracy on the validation split; 0 for
     /// no measurements. By default: a tenth of all epochs.
     pub knn_every: Option<usize>,
+    /// Number of neighbours of kNN. By default: the recipe's number; without a recipe, the
+    /// evaluation chooses it for each representation without the test split, and during training it
+    /// is a tenth of the images of a class, at most 200.
+    pub knn_k: Option<usize>,
     /// Settings in the sections `[method]` and `[train]` of `config.toml`, such as
     /// `method.queue=8192`.
     #[serde(deserialize_with = "one_or_many")]
     pub set: Vec<String>,
     /// What to do when the outputs collapse.
     pub on_collapse: OnCollapse,
-    /// Seed of everything random.
+    /// Seed of the splits of the images, and of built-in images. It is apart from `seed`, so that
+    /// runs with different seeds are measured on the same images.
+    #[serde(deserialize_with = "selfsame_train::seed::deserialize")]
+    pub split_seed: u64,
+    /// Seed of everything else that is random.
     #[serde(deserialize_with = "selfsame_train::seed::deserialize")]
     pub seed: u64,
     /// Device to compute on: `flex` (the processor), or another device that this build supports.
@@ -170,8 +178,10 @@ impl Default for PretrainOptions {
             weight_decay: None,
             clip_norm: None,
             knn_every: None,
+            knn_k: None,
             set: Vec::new(),
             on_collapse: OnCollapse::default(),
+            split_seed: 0,
             seed: 0,
             device: DEVICE.to_owned(),
             out: None,
@@ -236,7 +246,9 @@ impl PretrainOptions {
             weight_decay: Some(train.weight_decay),
             clip_norm: train.clip_norm,
             knn_every: Some(train.knn_every),
+            knn_k: train.knn_k,
             set: rest.into_iter().flatten().collect(),
+            split_seed: data.split_seed.unwrap_or(*seed),
             seed: *seed,
             ..Self::default()
         }
@@ -255,6 +267,7 @@ impl PretrainOptions {
             "train.weight_decay" => self.weight_decay = None,
             "train.clip_norm" => self.clip_norm = None,
             "train.knn_every" => self.knn_every = None,
+            "train.knn_k" => self.knn_k = None,
             key => self.set.retain(|pair| pair.split_once('=').is_none_or(|(set, _)| set != key)),
         }
     }
@@ -270,7 +283,7 @@ impl PretrainOptions {
         LoadOptions {
             image_size: self.image_size,
             source_size: self.source_size,
-            seed: self.seed,
+            seed: self.split_seed,
             limit: self.limit,
             labels: self.labels.clone(),
             classes: self.classes.clone(),

@@ -28,6 +28,7 @@ pub const AUGMENT: &str = "abcde";
 /// known once the images are read.
 pub(crate) struct Settings {
     seed: u64,
+    split_seed: u64,
     source: String,
     limit: Option<usize>,
     labels: Option<String>,
@@ -72,6 +73,7 @@ impl Settings {
         };
         Ok(Self {
             seed: options.seed,
+            split_seed: options.split_seed,
             source: options.data.absolute(),
             limit: options.limit,
             labels: options.labels.as_deref().map(absolute_labels),
@@ -96,6 +98,7 @@ impl Settings {
             init: None,
             data: DataConfig {
                 source: self.source,
+                split_seed: Some(self.split_seed),
                 image_size,
                 source_size: images.larger_source(),
                 limit: self.limit,
@@ -146,6 +149,7 @@ fn check_set(options: &PretrainOptions) -> Result<(), Error> {
         ("train.weight_decay", "weight-decay", options.weight_decay.is_some()),
         ("train.clip_norm", "clip-norm", options.clip_norm.is_some()),
         ("train.knn_every", "knn-every", options.knn_every.is_some()),
+        ("train.knn_k", "knn-k", options.knn_k.is_some()),
     ];
     let keys: Vec<&str> =
         options.set.iter().filter_map(|pair| Some(pair.split_once('=')?.0.trim())).collect();
@@ -237,6 +241,7 @@ fn train(options: &PretrainOptions, recipe: Option<TrainConfig>) -> TrainConfig 
                 weight_decay,
                 clip_norm: None,
                 knn_every: 0,
+                knn_k: None,
                 optimizer,
                 trust: None,
                 trust_capped: false,
@@ -257,6 +262,7 @@ fn train(options: &PretrainOptions, recipe: Option<TrainConfig>) -> TrainConfig 
         weight_decay: options.weight_decay.unwrap_or(rule.weight_decay),
         clip_norm: options.clip_norm.or(rule.clip_norm),
         knn_every: options.knn_every.unwrap_or(epochs.div_ceil(10)),
+        knn_k: options.knn_k.or(rule.knn_k),
         microbatch: options.microbatch,
         ..rule
     }

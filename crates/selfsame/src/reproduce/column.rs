@@ -16,8 +16,8 @@ pub(super) struct Column {
     pub published: Vec<Option<(f64, Option<f64>)>>,
     /// Whether the column's figures were known before training.
     pub forecast: bool,
-    /// Seeds and figures of the first row's encoders before training, if they were measured.
-    pub untrained: Vec<(u64, f64)>,
+    /// Seeds and figures of each baseline in the first row's runs, if they were measured.
+    pub baselines: [Vec<(u64, f64)>; 3],
 }
 
 #[cfg(test)]
@@ -36,7 +36,7 @@ pub(super) mod tests {
             halves: vec![None; samples.len()],
             published: vec![None; samples.len()],
             forecast: false,
-            untrained: Vec::new(),
+            baselines: Default::default(),
         }
     }
 }

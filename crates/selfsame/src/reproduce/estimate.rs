@@ -155,6 +155,7 @@ fn evaluation(plan: &Plan, dataset: &Dataset, on: &str) -> Result<f64, Error> {
         encoders: [Representation::Trained, Representation::Untrained]
             .map(|of| (of, &encoder))
             .into(),
+        knn_k: plan.train.knn_k,
         device: &device,
     };
     evaluate(&subject, &mut |_| ())?;

@@ -7,7 +7,7 @@ use selfsame_theory::kendall_tau;
 
 use super::claims::finding;
 use super::column::Column;
-use crate::grid::{FORECAST_COLUMN, Grid, Measure, Measured, Set};
+use crate::grid::{BASELINES, FORECAST_COLUMN, Grid, Measured, Set};
 
 /// Builds the tables of all complete runs, one per set of images.
 pub(super) fn tables(
@@ -28,14 +28,17 @@ fn table(grid: &Grid, set: &Set, outcomes: &[Outcome], forecast: Option<&Forecas
     }
     let findings = grid.claims.iter().map(|claim| finding(claim, &columns, &rows)).collect();
     let heads = columns.iter().map(|column| head(column, &columns)).collect();
-    // Before training, all rows that share an encoder have the same encoder.
-    if grid.measure == Measure::Everything && grid.columns.is_empty() {
+    // All rows have the same images and, if they share an encoder, the same one before training.
+    for (at, of) in BASELINES.iter().enumerate() {
+        if columns.iter().all(|column| column.baselines[at].is_empty()) {
+            continue;
+        }
         for column in &mut columns {
-            column.samples.push(std::mem::take(&mut column.untrained));
+            column.samples.push(std::mem::take(&mut column.baselines[at]));
             column.halves.push(None);
             column.published.push(None);
         }
-        rows.push("untrained".to_owned());
+        rows.push(of.to_string());
     }
     let figures = |row: usize| columns.iter().map(|column| figure(column, row)).collect();
     ResultTable {
@@ -70,16 +73,18 @@ fn filled(column: Measured, name: &str, runs: &[&Outcome], rows: &[String]) -> C
         let runs = runs.iter().filter(|run| run.row == *row && run.column == name);
         runs.filter_map(|run| Some((run.seed, column.value.read(run)?))).collect()
     };
-    let first = runs.iter().filter(|run| rows.first() == Some(&run.row));
-    let untrained = column.untrained.map_or_else(Vec::new, |untrained| {
-        first.filter_map(|run| Some((run.seed, untrained(run)?))).collect()
+    let first: Vec<_> =
+        runs.iter().filter(|run| rows.first() == Some(&run.row) && run.column == name).collect();
+    let baselines = BASELINES.each_ref().map(|of| {
+        let figure = |run: &&&Outcome| Some((run.seed, (column.baseline?)(run, of)?));
+        first.iter().filter_map(figure).collect()
     });
     Column {
         samples: rows.iter().map(samples).collect(),
         halves: vec![None; rows.len()],
         published: vec![None; rows.len()],
         forecast: false,
-        untrained,
+        baselines,
         name: column.name,
         digits: column.digits,
         smaller_is_better: column.smaller_is_better,
@@ -128,7 +133,7 @@ fn forecast_column(grid: &Grid, forecast: &Forecast, delta: usize) -> Column {
         halves: figures.iter().map(|figure| figure.and_then(|(_, half)| half)).collect(),
         published: vec![None; grid.rows.len()],
         forecast: true,
-        untrained: Vec::new(),
+        baselines: Default::default(),
     }
 }
 

@@ -19,6 +19,7 @@ fn plan(optimizer: OptimizerKind, microbatch: Option<usize>) -> Plan {
     };
     let data = DataConfig {
         source: "glyphs".into(),
+        split_seed: None,
         image_size: SIDE as u32,
         source_size: None,
         limit: None,
@@ -34,6 +35,7 @@ fn plan(optimizer: OptimizerKind, microbatch: Option<usize>) -> Plan {
         weight_decay: 1e-4,
         clip_norm: None,
         knn_every: 2,
+        knn_k: None,
         optimizer,
         trust: None,
         trust_capped: false,
@@ -217,4 +219,10 @@ fn no_part_has_two_objectives() {
     let networks =
         Overlapping.networks(&plan(OptimizerKind::Sgd, None).encoder, &mut Init::new(1, &device));
     check_objectives(&Overlapping.objectives(), &networks);
+}
+
+#[test]
+fn neighbours_during_training_follow_the_size_of_a_class() {
+    let k = |images, classes| super::online_k(&vec![0; images], classes);
+    assert_eq!([k(5000, 10), k(1200, 10), k(30, 10), k(5000, 2), k(5, 10)], [50, 12, 1, 200, 1]);
 }
