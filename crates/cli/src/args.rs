@@ -64,7 +64,8 @@ pub enum Command {
     /// Show the images most like any image of a run, as its encoder sees them
     #[command(visible_alias = "neighbors")]
     Neighbours(Neighbours),
-    /// Hold certified runs against each other: which measure predicts their accuracies?
+    /// Compare runs: in what they differ, which is better and how sure that is, and, of many, what
+    /// predicts it
     Compare(Compare),
     /// Write an encoder's embeddings of images as .npy or .csv
     Embed(Embed),
@@ -541,12 +542,13 @@ pub struct Certify {
 
 #[derive(Group, Debug)]
 #[command(after_help = "Examples:
-  selfsame compare runs/*
-  selfsame compare runs/simclr runs/byol runs/vicreg --out comparison
+  selfsame compare runs/plain runs/blur
+  selfsame compare runs/* --out comparison
   selfsame compare certificates/*
 
-Takes what `selfsame eval` and `selfsame certify` wrote into the folders of the runs, which should
-have measured the same images; measures nothing anew.")]
+Takes what `selfsame eval` and `selfsame certify` wrote into the folders; measures nothing anew.
+Runs that measured the same test images are compared image by image. From five certified runs on, it
+also says which measure predicts their accuracies.")]
 pub struct Compare {
     /// Folders of runs, or of certificates that no run has
     #[arg(required = true, value_name = "RUN")]
@@ -699,6 +701,9 @@ pub struct Report {
     /// File of the page [default: report.html in that folder]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Write over a file that --out names
+    #[arg(long, requires = "out")]
+    pub overwrite: bool,
     #[command(flatten)]
     pub output: Json,
 }

@@ -235,11 +235,10 @@ fn init(error: &InitError) -> Option<String> {
 /// Returns advice on which folders to compare instead.
 fn compare(error: &CompareError) -> Option<&'static str> {
     match error {
-        CompareError::File { .. } => Some("name the folder that it lies in"),
         CompareError::Missing { .. } => Some("name the folder of a run, or of a certificate"),
         CompareError::Same { .. } => Some("name each run once"),
-        CompareError::Nothing { .. } => {
-            Some("name a folder that `selfsame study`, `pretrain` or `certify` wrote")
+        CompareError::TooFew { .. } => {
+            Some("name folders that `selfsame study`, `pretrain` or `certify` wrote")
         }
         _ => None,
     }

@@ -35,18 +35,69 @@ pub(crate) fn difference([first, second]: [(f64, u64); 2]) -> Interval {
     }
 }
 
+/// Computes the interval of the difference between two proportions that were observed on the same
+/// `n` cases (Tango 1998, "Equivalence test and confidence interval for the difference in
+/// proportions for the paired-sample design"). `first` cases count for the first proportion alone
+/// and `second` for the second alone; cases that count for both or neither make no difference.
+///
+/// The ends are the differences that a score test does not reject. At a difference of 0 it is
+/// McNemar's test, so the interval leaves out 0 exactly where that test finds a difference.
+///
+/// The level is 95 % for `comparisons` such intervals together (Bonferroni's correction). If there
+/// are no cases, nothing is known and the answer is −1 to 1.
+///
+/// ```
+/// let [low, high] = selfsame_report::paired(60, 30, 500, 1);
+/// assert!(low > 0.0 && low < 0.06 && high > 0.06);
+/// ```
+pub fn paired(first: u64, second: u64, n: u64, comparisons: u64) -> [f64; 2] {
+    if n == 0 {
+        return [-1.0, 1.0];
+    }
+    let z = normal_quantile(0.025 / comparisons.max(1) as f64);
+    let [first, second, n] = [first, second, n].map(|count| count as f64);
+    let outside = |difference: f64| {
+        // The probability of a case for the second alone that is likeliest at this difference.
+        let b = -first - second + (2.0 * n - first + second) * difference;
+        let c = -second * difference * (1.0 - difference);
+        let likeliest = ((b * b - 8.0 * n * c).max(0.0).sqrt() - b) / (4.0 * n);
+        let variance = n * (2.0 * likeliest + difference * (1.0 - difference));
+        (first - second - n * difference).abs() > z * variance.max(0.0).sqrt()
+    };
+    let observed = (first - second) / n;
+    [-1.0, 1.0].map(|end| {
+        let (mut inside, mut out) = (observed, end);
+        if !outside(out) {
+            return out;
+        }
+        for _ in 0..100 {
+            let middle = 0.5 * (inside + out);
+            if outside(middle) { out = middle } else { inside = middle }
+        }
+        inside
+    })
+}
+
+/// Returns the number of standard errors that a normal value exceeds with probability `tail`, which
+/// is at most 0.025.
+fn normal_quantile(tail: f64) -> f64 {
+    // Laplace's continued fraction of Mills' ratio, which converges quickly from 1.9 on.
+    let exceeds = |z: f64| {
+        let fraction = (1..=100).rev().fold(z, |below, k| z + f64::from(k) / below);
+        (-0.5 * z * z).exp() / (std::f64::consts::TAU.sqrt() * fraction)
+    };
+    let (mut low, mut high) = (1.9, 38.0);
+    for _ in 0..100 {
+        let middle = 0.5 * (low + high);
+        if exceeds(middle) > tail { low = middle } else { high = middle }
+    }
+    low
+}
+
 /// Returns whether the largest of `count` proportions is clearly above `of`: the lower end of its
 /// score interval is, at a level of 95 % for all of them together (Bonferroni's correction).
 pub(crate) fn largest_is_above(count: usize, share: f64, of: f64, n: u64) -> bool {
-    score_interval(share, n, normal_quantile_above(0.05 / (2.0 * count.max(1) as f64))).low > of
-}
-
-/// Returns the value that a standard normal variable exceeds with probability `tail`, which is
-/// below ½. Its error is below 0.00045 (Hastings 1955, sheet 68; Abramowitz and Stegun, 26.2.23).
-fn normal_quantile_above(tail: f64) -> f64 {
-    let t = (-2.0 * tail.ln()).sqrt();
-    let above = 2.515_517 + t * (0.802_853 + t * 0.010_328);
-    t - above / (1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308)))
+    score_interval(share, n, normal_quantile(0.05 / (2.0 * count.max(1) as f64))).low > of
 }
 
 /// Computes the score interval of `z` standard errors.
@@ -203,13 +254,66 @@ mod tests {
         assert!(held >= 3745, "{held} of {rounds}");
     }
 
-    /// The quantiles that every table has, and the quantile of 1 − 0.05 / (2 · 9).
+    /// Published to seven decimals in tables of the normal distribution.
     #[test]
     fn normal_quantiles() {
-        for (tail, printed) in
-            [(0.025, 1.959_964), (0.005, 2.575_829), (0.05 / 18.0, 2.772_921), (5e-4, 3.290_527)]
-        {
-            assert!((normal_quantile_above(tail) - printed).abs() < 4.5e-4, "{tail}");
+        for (tail, z) in [
+            (0.025, 1.959_964),
+            (0.005, 2.575_829_3),
+            (0.025 / 9.0, 2.772_921_3),
+            (5e-4, 3.290_526_7),
+        ] {
+            assert!((normal_quantile(tail) - z).abs() < 5e-7, "{tail}");
+        }
+    }
+
+    #[test]
+    fn a_paired_interval_leaves_out_0_where_mcnemars_test_does() {
+        for (first, second) in [(15, 5), (14, 5), (0, 4), (0, 3), (60, 40), (59, 41), (2, 2)] {
+            let mcnemar =
+                (f64::from(first) - f64::from(second)).powi(2) / f64::from(first + second);
+            let [low, high] = paired(first as u64, second as u64, 200, 1);
+            let without_0 = low > 0.0 || high < 0.0;
+            assert_eq!(without_0, mcnemar > 1.959_964_f64.powi(2), "{first}, {second}");
+            // The other way round it is the same interval, mirrored.
+            let [other_low, other_high] = paired(second as u64, first as u64, 200, 1);
+            assert!((low + other_high).abs() < 1e-9 && (high + other_low).abs() < 1e-9);
+        }
+        // More comparisons, wider intervals.
+        let ([low, high], [wide_low, wide_high]) = (paired(15, 5, 200, 1), paired(15, 5, 200, 10));
+        assert!(wide_low < low && high < wide_high);
+        // Without a case that differs, it is Wilson's interval of no case, on either side.
+        let [low, high] = paired(0, 0, 50, 1);
+        let none = wilson(0.0, 50).high;
+        assert!((high - none).abs() < 1e-9 && (low + none).abs() < 1e-9, "{low} to {high}");
+        assert_eq!(paired(0, 0, 0, 1), [-1.0, 1.0]);
+    }
+
+    /// The likeliest probabilities at a difference, by trying many, give the same test.
+    #[test]
+    fn paired_ends_solve_the_definition() {
+        for (first, second, n) in [(7_u64, 2_u64, 30_u64), (1, 0, 12), (20, 25, 60)] {
+            let counts = [first, second, n].map(|count| count as f64);
+            let statistic = |difference: f64| {
+                let [first, second, n] = counts;
+                let likelihood = |alone: f64| {
+                    let term = |count: f64, share: f64| {
+                        if count == 0.0 { 0.0 } else { count * share.max(1e-300).ln() }
+                    };
+                    term(first, alone + difference)
+                        + term(second, alone)
+                        + term(n - first - second, 1.0 - 2.0 * alone - difference)
+                };
+                let (from, to) = ((-difference).max(0.0), (1.0 - difference) / 2.0);
+                let tried = (0..=200_000).map(|k| from + (to - from) * f64::from(k) / 200_000.0);
+                let alone = tried.max_by(|a, b| likelihood(*a).total_cmp(&likelihood(*b))).unwrap();
+                let variance = n * (2.0 * alone + difference - difference * difference);
+                (first - second - n * difference) / variance.sqrt()
+            };
+            let [low, high] = paired(first, second, n, 1);
+            for (end, z) in [(low, 1.959_964), (high, -1.959_964)] {
+                assert!((statistic(end) - z).abs() < 2e-3, "{end}: {}", statistic(end));
+            }
         }
     }
 

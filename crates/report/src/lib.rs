@@ -57,7 +57,7 @@ pub use folder::{
     read_predictions, write_atomic, write_json,
 };
 pub use format::{about, counted, number_to, percent, percent_up, signed};
-pub use interval::{Interval, MeanInterval, band, mean_interval, wilson};
+pub use interval::{Interval, MeanInterval, band, mean_interval, paired, wilson};
 pub use page::{
     render, render_certificate, render_comparison, render_experiment, render_forecast,
     render_gallery, render_inspection, render_roofline,

@@ -18,6 +18,7 @@ mod forecast;
 mod gallery;
 mod headline;
 mod inspection;
+mod lines;
 mod look;
 mod map;
 mod next;
@@ -186,6 +187,7 @@ fn document(
                                                            sent, archived or printed as it is." }
                     }
                 }
+                script { "{" (PreEscaped(include_str!("page/wide.js"))) "}" }
                 @if let Some(script) = script { script { (PreEscaped(script)) } }
             }
         }

@@ -3,7 +3,9 @@
 use std::fs;
 
 use selfsame_report::certificate::*;
-use selfsame_report::comparison::{Aspect, ComparedRun, Comparison, Note, Predictor};
+use selfsame_report::comparison::{
+    self, Aspect, ComparedRun, Comparison, CurvePoint, Difference, Note, Paired, Predictor,
+};
 use selfsame_report::record::{RUN_FILE, RunRecord};
 use selfsame_report::{
     Report, ReportError, Sprite, read, render, render_certificate, render_comparison, write_json,
@@ -385,6 +387,8 @@ fn a_comparison_is_a_page_whatever_it_holds() {
             augment: text.into(),
             epochs: 3,
             seed: at as u64,
+            settings: vec![(at > 0).then(|| text.into())],
+            curve: vec![CurvePoint { epoch: 1.0, loss: None, knn: Some(0.1 * at as f64) }; at],
             accuracies: vec![Some(estimate(0.25 * at as f64, 0.1, 0.9)), None],
             values: vec![Some(exact(at as f64)), Some(assumed(1e300, text)), None],
             bound: Some(bound(1.0)),
@@ -398,6 +402,17 @@ fn a_comparison_is_a_page_whatever_it_holds() {
         Comparison {
             selfsame: text.into(),
             command: vec![text.into()],
+            verdict: comparison::Verdict::Undecided { others: vec![1] },
+            settings: vec![text.into()],
+            paired: vec![Paired {
+                other: 1,
+                images: 8,
+                differences: vec![Some(Difference {
+                    only_first: 3,
+                    only_other: 1,
+                    difference: estimate(0.25, -0.125, 0.5),
+                })],
+            }],
             delta: Some(12.5),
             epsilon: None,
             accuracies: vec![text.into(), text.into()],
@@ -409,6 +424,9 @@ fn a_comparison_is_a_page_whatever_it_holds() {
             ],
             runs: (0..5).map(run).collect(),
             notes: vec![
+                Note::PassedOver { run: text.into() },
+                Note::NoPredictions { run: text.into() },
+                Note::OtherImages { run: text.into() },
                 Note::NoCertificate { run: text.into() },
                 Note::DifferentSteps { run: text.into() },
                 Note::NoAccuracies { run: text.into() },
@@ -422,11 +440,13 @@ fn a_comparison_is_a_page_whatever_it_holds() {
     let page = render_comparison(&of("x"));
     check(&page);
     for text in [
-        "<strong class=\"trained\">betterx</strong> orders",
-        "0.75",
+        "x0 has the highest x accuracy, 0.0%, but 8 test images cannot tell it from x1",
+        "They differ in one setting: x.",
+        "Of 2 measures, betterx orders these runs best",
+        "chosen by these runs; expect less on others",
+        "<b>25.0</b><small>−12.5 to 50.0</small>",
         "−0.50",
-        "leaves out 0, but",
-        "best of 2 measures",
+        "x is no run and was passed over.",
         "x has no certificate; `selfsame certify x` makes it.",
         "The certificates are of views of different seeds",
         "there are none below 5; these are 5.",
@@ -438,10 +458,11 @@ fn a_comparison_is_a_page_whatever_it_holds() {
     let mut few = of("x");
     few.runs.truncate(4);
     let few = render_comparison(&few);
-    assert!(
-        few.contains("too few to say") && !few.contains("orders these runs"),
-        "no predictor is named"
-    );
+    assert!(!few.contains("τ") && few.contains("cannot tell it from"), "no predictor is named");
+    // A headline rests on no interval that holds 0, nor does the best of the predictors.
+    let mut chance = of("x");
+    chance.predictors[1].taus[0] = Some(estimate(0.75, -0.25, 0.875));
+    assert!(!render_comparison(&chance).contains("orders these runs best"));
     let nothing = render_comparison(&Comparison::default());
     check(&nothing);
     assert!(nothing.contains("nothing to compare yet: no run has an accuracy"));

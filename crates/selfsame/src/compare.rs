@@ -1,15 +1,20 @@
-//! Compares runs: which measure predicts how accurate they are?
+//! Compares runs: in what they differ, which is better, and which measure predicts how accurate they
+//! are.
 
-use std::collections::HashMap;
+mod images;
+mod settings;
+
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use selfsame_report::certificate::{CERTIFICATE_FILE, CertificateRecord, ClassRecord, LEVEL};
 use selfsame_report::comparison::{
-    Aspect, COMPARISON_FILE, COMPARISON_PAGE, ComparedRun, Comparison, Note, Predictor,
+    Aspect, COMPARISON_FILE, COMPARISON_PAGE, ComparedRun, Comparison, CurvePoint, Note, Predictor,
 };
-use selfsame_report::record::{RUN_FILE, Scores};
+use selfsame_report::predictions::Predictions;
+use selfsame_report::record::{MetricPoint, RUN_FILE, Scores};
 use selfsame_report::{
-    Report, ReportError, read, read_certificate, render_comparison, wilson, write_atomic,
+    Report, read, read_certificate, read_predictions, render_comparison, wilson, write_atomic,
     write_json,
 };
 use selfsame_theory::{Quantity, Trust, kendall_tau};
@@ -92,51 +97,126 @@ const MEASURES: [Measure; 10] = [
     ),
 ];
 
-/// Compares certified runs: how well does each measure of their certificates predict their
-/// accuracies? The answer is Kendall's τ of every measure with every accuracy, over the runs that
-/// have both.
+/// Most points of a run's curve.
+const POINTS: usize = 300;
+
+/// Compares runs: which settings they differ in, which is the most accurate, by how much on the same
+/// test images, and how well each measure of their certificates predicts their accuracies. For the
+/// last, the answer is Kendall's τ of every measure with every accuracy, over the runs that have
+/// both.
 ///
-/// A folder holds a run, or a certificate without a run. Its records are read, and nothing is
-/// measured again. [`Comparison::command`] is empty.
+/// A folder holds a run, or a certificate without a run; any other path is passed over, and a note
+/// names it. Records are read, and nothing is measured again. [`Comparison::command`] is empty.
 ///
 /// # Errors
 /// [`CompareError`]; also if a record cannot be read.
 pub fn compare(folders: &[PathBuf]) -> Result<Comparison, Error> {
-    if folders.len() < 2 {
-        return Err(CompareError::TooFew.into());
-    }
     check_folders(folders)?;
-    let reports: Vec<(&Path, Report)> = folders
+    let (folders, passed): (Vec<&PathBuf>, Vec<&PathBuf>) = folders
         .iter()
-        .map(|path| Ok((path.as_path(), read_records(path)?)))
-        .collect::<Result<_, Error>>()?;
+        .partition(|folder| holds(folder, RUN_FILE) || holds(folder, CERTIFICATE_FILE));
+    if folders.len() < 2 {
+        return Err(CompareError::TooFew { passed: passed.into_iter().cloned().collect() }.into());
+    }
+    let subjects: Vec<Subject<'_>> =
+        folders.into_iter().map(|folder| Subject::read(folder)).collect::<Result<_, _>>()?;
+    let (settings, values) =
+        settings::differing(&subjects.iter().map(|run| run.settings.clone()).collect::<Vec<_>>());
     let certificates: Vec<&CertificateRecord> =
-        reports.iter().filter_map(|(_, report)| report.certificate.as_ref()).collect();
+        subjects.iter().filter_map(|run| run.report.certificate.as_ref()).collect();
     let common = Common {
         delta: middle(&certificates, half_together),
         epsilon: middle(&certificates, half_spread),
     };
-    let mut runs: Vec<ComparedRun> =
-        reports.iter().map(|(path, report)| compared(path, report, common)).collect();
+    let runs = subjects.iter().zip(values);
+    let runs: Vec<ComparedRun> = runs.map(|(run, values)| compared(run, values, common)).collect();
     let predictors = predictors(&runs)?;
-    let leading = leading(&runs, &predictors);
+    let leading = leading(&runs);
     let by = |run: &ComparedRun| {
         run.accuracies[leading].as_ref().map_or(f64::NEG_INFINITY, |accuracy| accuracy.value)
     };
-    runs.sort_by(|a, b| by(b).total_cmp(&by(a)));
+    let mut ordered: Vec<(Subject<'_>, ComparedRun)> = subjects.into_iter().zip(runs).collect();
+    ordered.sort_by(|(_, a), (_, b)| by(b).total_cmp(&by(a)));
+    let (subjects, runs): (Vec<Subject<'_>>, Vec<ComparedRun>) = ordered.into_iter().unzip();
+    let predicted: Vec<images::Predicted<'_>> =
+        subjects.iter().map(|run| (run.path, run.predictions.as_ref())).collect();
+    let paired = images::pairs(&predicted);
+    let known = runs.iter().filter(|run| run.accuracies[leading].is_some()).count();
     let mut comparison = Comparison {
         selfsame: env!("CARGO_PKG_VERSION").into(),
         command: Vec::new(),
-        delta: common.delta,
-        epsilon: common.epsilon,
+        verdict: images::verdict(&predicted, &paired, leading, known),
+        settings,
         accuracies: ACCURACIES.map(|(name, ..)| name.to_owned()).into(),
         leading,
+        paired,
+        delta: common.delta,
+        epsilon: common.epsilon,
         predictors,
         notes: Vec::new(),
         runs,
     };
-    comparison.notes = notes(&reports, comparison.complete());
+    let evaluated: Vec<bool> = subjects.iter().map(Subject::is_evaluated).collect();
+    let passed = passed.iter().map(|path| Note::PassedOver { run: path.display().to_string() });
+    comparison.notes.extend(passed);
+    comparison.notes.extend(images::notes(&predicted, &evaluated));
+    comparison.notes.extend(notes(&subjects, comparison.complete()));
     Ok(comparison)
+}
+
+/// A run to compare, with all that its folder says of it.
+#[derive(Debug)]
+struct Subject<'a> {
+    path: &'a Path,
+    report: Report,
+    settings: BTreeMap<String, String>,
+    /// What it predicts for each test image, if that is of the weights that the evaluation measured.
+    predictions: Option<Predictions>,
+}
+
+impl<'a> Subject<'a> {
+    /// Reads the records of a run, or the certificate of a folder without a run.
+    fn read(path: &'a Path) -> Result<Self, Error> {
+        if !holds(path, RUN_FILE) {
+            let certificate = read_certificate(&path.join(CERTIFICATE_FILE))?;
+            let report = Report { certificate, ..Report::default() };
+            return Ok(Self { path, report, settings: BTreeMap::new(), predictions: None });
+        }
+        let report = read(path)?;
+        let settings = settings::read(path, &report.run)?;
+        let step = report.evaluation.as_ref().map(|evaluation| evaluation.step);
+        let predictions = read_predictions(path)?.filter(|found| Some(found.step) == step);
+        let predictions = predictions.filter(|_| same_weights(&report));
+        Ok(Self { path, report, settings, predictions })
+    }
+
+    /// Returns whether the run has accuracies that count.
+    fn is_evaluated(&self) -> bool {
+        let evaluation = self.report.evaluation.as_ref();
+        evaluation.is_some_and(|evaluation| evaluation.trained().is_some())
+            && same_weights(&self.report)
+    }
+
+    /// Returns the points of training that are drawn: those with a kNN accuracy, the last, and some
+    /// of the others.
+    fn curve(&self) -> Vec<CurvePoint> {
+        let metrics = &self.report.metrics;
+        let step = metrics.len().div_ceil(POINTS).max(1);
+        let drawn = |(at, point): &(usize, &MetricPoint)| {
+            at % step == 0 || at + 1 == metrics.len() || point.val_knn_acc1.is_some()
+        };
+        let point = |(_, point): (usize, &MetricPoint)| CurvePoint {
+            epoch: point.epoch,
+            loss: Some(point.train_loss).filter(|loss| loss.is_finite()),
+            knn: point.val_knn_acc1.filter(|share| share.is_finite()),
+        };
+        let finite = metrics.iter().enumerate().filter(|(_, point)| point.epoch.is_finite());
+        finite.filter(drawn).map(point).collect()
+    }
+}
+
+fn holds(folder: &Path, record: &str) -> bool {
+    folder.join(record).is_file()
 }
 
 /// Writes `compare.json` and its page into a folder, creating the folder if needed. Returns the
@@ -166,29 +246,12 @@ fn check_folders(folders: &[PathBuf]) -> Result<(), Error> {
         if !folder.exists() {
             return Err(CompareError::Missing { path }.into());
         }
-        if !folder.is_dir() {
-            return Err(CompareError::File { path }.into());
-        }
         let canonical = folder.canonicalize().map_err(Error::file(folder))?;
         if let Some(first) = seen.insert(canonical, folder) {
             return Err(CompareError::Same { first: first.clone(), second: path }.into());
         }
     }
     Ok(())
-}
-
-/// Reads the records of a run, or the certificate of a folder without a run.
-fn read_records(folder: &Path) -> Result<Report, Error> {
-    if !folder.join(RUN_FILE).exists() {
-        let certificate = read_certificate(&folder.join(CERTIFICATE_FILE))?;
-        if certificate.is_some() {
-            return Ok(Report { certificate, ..Report::default() });
-        }
-    }
-    read(folder).map_err(|error| match error {
-        ReportError::NotARun { run } => CompareError::Nothing { path: run }.into(),
-        error => error.into(),
-    })
 }
 
 /// Returns each measure with its τ for each accuracy.
@@ -202,19 +265,12 @@ fn predictors(runs: &[ComparedRun]) -> Result<Vec<Predictor>, Error> {
     MEASURES.iter().enumerate().map(predictor).collect()
 }
 
-/// Chooses the accuracy that the page is about: the first accuracy that half of the runs have and
-/// that a measure orders. If there is no such accuracy, it is the first accuracy that a measure
-/// orders, or else the first accuracy that a run has.
-fn leading(runs: &[ComparedRun], predictors: &[Predictor]) -> usize {
-    let ordered =
-        |&index: &usize| predictors.iter().any(|predictor| predictor.taus[index].is_some());
+/// Chooses the accuracy that the page is about: the first that half of the runs have, two at least.
+/// If there is no such accuracy, it is the first that any two runs have, or else any run.
+fn leading(runs: &[ComparedRun]) -> usize {
     let known = |index: usize| runs.iter().filter(|run| run.accuracies[index].is_some()).count();
-    let all = || 0..ACCURACIES.len();
-    let common = all().filter(ordered).find(|&index| 2 * known(index) >= runs.len());
-    common
-        .or_else(|| all().find(ordered))
-        .or_else(|| all().find(|&index| known(index) > 0))
-        .unwrap_or(0)
+    let first = |least: usize| (0..ACCURACIES.len()).find(|&index| known(index) >= least);
+    first(2.max(runs.len().div_ceil(2))).or_else(|| first(2)).or_else(|| first(1)).unwrap_or(0)
 }
 
 /// Returns the median of a number over certificates; for an even number of them, the lower median.
@@ -279,7 +335,8 @@ fn same_weights(report: &Report) -> bool {
 }
 
 /// Collects a run's accuracies, and its measures at the common distances.
-fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
+fn compared(run: &Subject<'_>, settings: Vec<Option<String>>, common: Common) -> ComparedRun {
+    let Subject { path, report, .. } = run;
     let certificate = report.certificate.as_ref();
     let evaluation = report.evaluation.as_ref().filter(|_| same_weights(report));
     let scores =
@@ -290,7 +347,7 @@ fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
         let interval = wilson(value, images);
         let (low, high) = (Some(interval.low), Some(interval.high));
         let trust =
-            Trust::Estimate { low, high, method: "Wilson, 95 %".into(), sample: images as usize };
+            Trust::Estimate { low, high, method: "Wilson, 95%".into(), sample: images as usize };
         value.is_finite().then_some(Quantity { value, trust })
     };
     // The errors in a certificate are of the same weights as its measures.
@@ -306,6 +363,8 @@ fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
         },
         epochs: report.run.epochs,
         seed: report.run.seed,
+        settings,
+        curve: run.curve(),
         accuracies: ACCURACIES.iter().map(accuracy).collect(),
         values: MEASURES.iter().map(|(.., read)| read(certificate?, common)).collect(),
         bound: certificate.and_then(|certificate| certificate.best_bound().cloned()),
@@ -345,9 +404,9 @@ fn tau(
 
 /// Collects notes for the reader of the comparison. `complete` is the number of runs that have all
 /// records.
-fn notes(reports: &[(&Path, Report)], complete: usize) -> Vec<Note> {
+fn notes(subjects: &[Subject<'_>], complete: usize) -> Vec<Note> {
     let mut notes = Vec::new();
-    for (path, report) in reports {
+    for Subject { path, report, .. } in subjects {
         let run = path.display().to_string();
         if report.certificate.is_none() {
             notes.push(Note::NoCertificate { run: run.clone() });
@@ -369,7 +428,7 @@ fn notes(reports: &[(&Path, Report)], complete: usize) -> Vec<Note> {
         }
     }
     let certified: Vec<&CertificateRecord> =
-        reports.iter().filter_map(|(_, report)| report.certificate.as_ref()).collect();
+        subjects.iter().filter_map(|run| run.report.certificate.as_ref()).collect();
     // Facts that are unknown for embeddings are empty.
     let differ = |text: fn(&CertificateRecord) -> String| {
         let mut known = certified.iter().map(|record| text(record)).filter(|text| !text.is_empty());

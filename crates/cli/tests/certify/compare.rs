@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use selfsame::report::certificate::{
     AlignmentRecord, CERTIFICATE_FILE, CertificateRecord, ClassRecord, ConcentrationRecord, Named,
 };
-use selfsame::report::comparison::{ComparedRun, Comparison, Note, words};
+use selfsame::report::comparison::{ComparedRun, Comparison, Note, Verdict, words};
 use selfsame::report::record::Evaluation;
 use selfsame::report::{read_certificate, write_json};
 use selfsame::theory::{Quantity, Trust};
@@ -70,7 +70,7 @@ fn certificates_of_embeddings_are_compared_by_their_own_errors() {
 fn measures_and_their_order_are_those_of_the_runs() {
     let folder = tempfile::tempdir().unwrap();
     let runs: Vec<PathBuf> =
-        [("a", "--augment a"), ("b", "--augment ad --lr 0.01"), ("c", "--augment e --seed 1")]
+        [("a", "--augment a"), ("b", "--augment ad --lr 0.01"), ("c", "--augment e --temperature 0.25")]
             .map(|(name, more)| two_classes_of(folder.path(), name, more))
             .into();
     let records: Vec<_> =
@@ -84,7 +84,23 @@ fn measures_and_their_order_are_those_of_the_runs() {
             .unwrap(),
         found
     );
-    assert!(std::fs::read_to_string(out.join("compare.html")).unwrap().contains("Kendall’s τ"));
+    // Three runs are too few to say what predicts their accuracy.
+    let page = std::fs::read_to_string(out.join("compare.html")).unwrap();
+    assert!(!page.contains("Kendall") && page.contains("On the same test images"));
+    assert_eq!(found.settings, ["augment", "method.temperature", "train.learning_rate"]);
+    let first = found.runs.iter().find(|run| run.run == runs[0].display().to_string()).unwrap();
+    assert_eq!(first.settings[..2], [Some("a".to_owned()), Some("0.5".to_owned())]);
+    assert!(first.curve.iter().any(|point| point.loss.is_some()));
+    // Differences on the same images add up to those of the accuracies.
+    assert_eq!(found.paired.iter().map(|pair| pair.other).collect::<Vec<_>>(), [1, 2]);
+    for pair in &found.paired {
+        for (at, difference) in pair.differences[..3].iter().enumerate() {
+            let accuracy = |run: usize| found.runs[run].accuracies[at].as_ref().unwrap().value;
+            let difference = &difference.as_ref().unwrap().difference;
+            let gap = accuracy(0) - accuracy(pair.other);
+            assert!((difference.value - gap).abs() < 1e-12, "{at}: {gap}");
+        }
+    }
 
     let mut deltas: Vec<f64> =
         records.iter().map(|record| record.concentration.as_ref().unwrap().delta.value).collect();
@@ -164,8 +180,8 @@ fn measures_and_their_order_are_those_of_the_runs() {
     );
     // Accuracies of other weights do not count; the certificate's own do.
     let path = runs[0].join("eval.json");
-    let mut evaluation: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let of_first = std::fs::read(&path).unwrap();
+    let mut evaluation: serde_json::Value = serde_json::from_slice(&of_first).unwrap();
     (evaluation["step"], evaluation["accuracies"]["of"]["trained"]["knn_acc1"]) =
         (1.into(), 0.125.into());
     std::fs::write(&path, evaluation.to_string()).unwrap();
@@ -184,9 +200,42 @@ fn measures_and_their_order_are_those_of_the_runs() {
     let note = Note::NoCertificate { run: shown(&runs[2]) };
     assert!(found.notes.contains(&note), "{:?}", found.notes);
     assert_eq!((found.complete(), found.runs.len()), (2, 3));
-    assert!(
-        std::fs::read_to_string(out.join("compare.html")).unwrap().contains("2 of 3 runs compared")
-    );
+    // A run that does not say which images it gets right is not paired, and neither is one that was
+    // measured on others.
+    std::fs::remove_file(runs[2].join("predictions.json")).unwrap();
+    let path = runs[1].join("predictions.json");
+    let mut predictions: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    predictions["digest"] = "other".into();
+    std::fs::write(&path, predictions.to_string()).unwrap();
+    std::fs::write(runs[0].join("eval.json"), &of_first).unwrap();
+    let output = compare(&runs, &out, &["--overwrite"]);
+    let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found.paired.is_empty() && found.verdict != Verdict::Better, "{:?}", found.paired);
+    let note = Note::NoPredictions { run: shown(&runs[2]) };
+    assert!(found.notes.contains(&note), "{:?}", found.notes);
+}
+
+#[test]
+fn of_two_runs_the_better_is_named_and_what_is_no_run_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b] = ["0", "1"].map(|seed| {
+        two_classes_of(folder.path(), &format!("seed{seed}"), &format!("--seed {seed}"))
+    });
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "x").unwrap();
+    let [empty, text] = ["empty", "notes.txt"].map(|name| folder.path().join(name));
+    let output = compare(&[a.clone(), empty.clone(), b, text], &folder.path().join("out"), &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
+    let passed = found.notes.iter().filter(|note| matches!(note, Note::PassedOver { .. }));
+    assert_eq!((found.runs.len(), passed.count()), (2, 2));
+    let said = words::verdict(&found);
+    assert_eq!(found.settings, ["seed"], "{said:?}");
+    assert!(said[1].contains("the same but for the seed"), "{said:?}");
+    let output = compare(&[a, empty], &folder.path().join("out"), &["--overwrite"]);
+    let text = crate::common::said(&output);
+    assert!(output.status.code() == Some(2) && text.contains("empty"), "{text}");
 }
 
 /// A certificate of embeddings with what a comparison looks at: δ, σ's bounds for k images of each
@@ -320,19 +369,17 @@ fn what_cannot_be_compared_is_said() {
     record(&["--embeddings", &path, "--labels", &labels], &at("b"));
     record(&["--embeddings", &path], &at("c"));
     for (others, why) in [
-        (&["b"][..], "all 2 runs have the same nearest centre, left out accuracy, "),
-        (&["c"], "only "),
-        (&["b", "c"], "all 2 runs have the same"),
+        (&["b"][..], "cannot be compared image by image"),
+        (&["c"], "nothing to compare yet: no other run has an accuracy"),
+        (&["b", "c"], "cannot be compared image by image"),
     ] {
         let runs: Vec<PathBuf> = [&["a"], others].concat().into_iter().map(at).collect();
         let output = compare(&runs, &at("out"), &["--overwrite"]);
         let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
-        let said = words::nothing(&found).unwrap();
+        let said = &words::verdict(&found)[0];
         assert!(said.contains(why), "{said}");
-        assert!(
-            std::fs::read_to_string(at("out").join("compare.html")).unwrap().contains(&said),
-            "{said}"
-        );
+        let page = std::fs::read_to_string(at("out").join("compare.html")).unwrap();
+        assert!(page.contains(said), "{said}");
     }
 
     std::fs::create_dir(at("empty")).unwrap();
@@ -344,8 +391,8 @@ fn what_cannot_be_compared_is_said() {
         ("a", 2, "are the same folder"),
         ("./a", 2, "are the same folder"),
         ("b/../a/", 2, "are the same folder"),
-        ("f.npy", 2, "f.npy is a file"),
-        ("empty", 2, "holds neither a run (run.json) nor a certificate"),
+        ("f.npy", 2, "at least two runs; without a run (run.json) or a certificate"),
+        ("empty", 2, "at least two runs; without a run (run.json) or a certificate"),
         ("damaged", 1, "certificate.json is damaged: it does not say"),
         ("cut", 1, "certificate.json is damaged"),
     ] {

@@ -240,7 +240,7 @@ fn numbers_are_those_of_plain_loops() {
         let Trust::Estimate { high: Some(high), .. } = unbiased.trust else { panic!("{unbiased}") };
         let published = spread.log10_published.as_ref().unwrap().trust.to_string();
         assert!(
-            published.contains(&format!("upper end of its 95 % interval, {high:.4}")),
+            published.contains(&format!("upper end of its 95% interval, {high:.4}")),
             "{published}"
         );
         let half = (40.0_f64.ln() / (4 * IMAGES) as f64).sqrt();

@@ -30,12 +30,17 @@ pub(super) struct Axis {
     pub(super) low: f64,
     pub(super) high: f64,
     pub(super) ticks: Vec<(f64, String)>,
+    /// Whether equal distances are equal ratios.
+    logarithmic: bool,
 }
+
+/// Ratio of the ends from which an axis that may be logarithmic is.
+const DECADES: f64 = 100.0;
 
 impl Axis {
     /// Fits the axis to the range of the drawable values, with about `wanted` ticks at multiples of
     /// 1, 2 or 5. Returns `None` if no value is drawable.
-    pub(super) fn fit(values: impl Iterator<Item = f64>, wanted: usize) -> Option<Self> {
+    pub(super) fn fit(values: &mut dyn Iterator<Item = f64>, wanted: usize) -> Option<Self> {
         let drawable = values.filter(|value| value.abs() < DRAWABLE);
         let (low, high) =
             drawable.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
@@ -62,19 +67,54 @@ impl Axis {
             .map(|k| k as f64 * step)
             .map(|at| (at, tick_label(at, decimals, exponents)))
             .collect();
-        Some(Self { low, high, ticks })
+        Some(Self { low, high, ticks, logarithmic: false })
+    }
+
+    /// Fits the axis like [`fit`](Self::fit), but makes it logarithmic if all values are above 0 and
+    /// they span decades. Its ticks are then 1, 2 and 5 times powers of ten, or powers of ten alone.
+    pub(super) fn decades(values: &mut dyn Iterator<Item = f64>, wanted: usize) -> Option<Self> {
+        let values: Vec<f64> = values.filter(|value| value.abs() < DRAWABLE).collect();
+        let (low, high) =
+            values.iter().fold((f64::INFINITY, 0.0_f64), |(l, h), &v| (l.min(v), h.max(v)));
+        if low <= 0.0 || high / low < DECADES {
+            return Self::fit(&mut values.into_iter(), wanted);
+        }
+        let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+        let multiples: &[f64] = if last - first > 3 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let apart = ((last - first) as usize / (2 * wanted.max(1))).max(1);
+        let powers = (first..=last).step_by(apart);
+        let ticks = powers.flat_map(|power| multiples.iter().map(move |m| (*m, power)));
+        let tick = |(multiple, power): (f64, i32)| {
+            let at = multiple * 10.0_f64.powi(power);
+            (at, tick_label(at, (-power).max(0) as usize, !(-3..6).contains(&power)))
+        };
+        let inside =
+            |(at, _): &(f64, String)| (low * (1.0 - 1e-9)..=high * (1.0 + 1e-9)).contains(at);
+        let ticks = ticks.map(tick).filter(inside).collect();
+        Some(Self { low, high, ticks, logarithmic: true })
+    }
+
+    /// Fits the axis to proportions, labelled in percent.
+    pub(super) fn percent(shares: &mut dyn Iterator<Item = f64>, wanted: usize) -> Option<Self> {
+        let axis = Self::fit(&mut shares.map(|share| 100.0 * share), wanted)?;
+        let ticks = axis.ticks.into_iter().map(|(at, label)| (at / 100.0, label + "%")).collect();
+        Some(Self { low: axis.low / 100.0, high: axis.high / 100.0, ticks, logarithmic: false })
     }
 
     /// Returns an axis for proportions from 0 to 1, labelled in percent.
     pub(super) fn shares() -> Self {
         let ticks =
             [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| (share, format!("{:.0}%", 100.0 * share)));
-        Self { low: 0.0, high: 1.0, ticks: ticks.into() }
+        Self { low: 0.0, high: 1.0, ticks: ticks.into(), logarithmic: false }
     }
 
     /// Maps a value to a position between `from` and `to`.
     pub(super) fn place(&self, value: f64, from: f64, to: f64) -> f64 {
-        from + (value - self.low) / (self.high - self.low) * (to - from)
+        let share = match self.logarithmic {
+            true => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
+            false => (value - self.low) / (self.high - self.low),
+        };
+        from + share * (to - from)
     }
 }
 
@@ -88,20 +128,31 @@ pub(super) struct Dot<'a> {
     pub(super) label: Option<&'a str>,
 }
 
-/// Draws dots over two axes. `across` is the horizontal axis; `tick` writes the ticks of the
-/// vertical axis from their values and labels.
+/// What the vertical axis of a [`scatter`] shows.
+#[derive(Clone, Copy)]
+pub(super) enum Scale {
+    /// Numbers.
+    Plain,
+    /// Proportions, labelled in percent.
+    Percent,
+}
+
+/// Draws dots over two axes. `across` names the horizontal axis.
 pub(super) fn scatter(
     heading: Markup,
     alternative: &str,
     across: &str,
     dots: &[Dot<'_>],
-    tick: &dyn Fn(f64, &str) -> String,
+    scale: Scale,
 ) -> Markup {
     const HEIGHT: f64 = 170.0;
     const LEFT: f64 = 48.0;
-    let (Some(x), Some(y)) =
-        (Axis::fit(dots.iter().map(|dot| dot.x), 4), Axis::fit(dots.iter().map(|dot| dot.y), 4))
-    else {
+    let heights = &mut dots.iter().map(|dot| dot.y);
+    let y = match scale {
+        Scale::Plain => Axis::fit(heights, 4),
+        Scale::Percent => Axis::percent(heights, 4),
+    };
+    let (Some(x), Some(y)) = (Axis::fit(&mut dots.iter().map(|dot| dot.x), 4), y) else {
         return html! {};
     };
     // Labels need room to the right of the last dot.
@@ -117,7 +168,7 @@ pub(super) fn scatter(
                 g.axes {
                     @for (at, label) in &y.ticks {
                         line x1=(LEFT) x2=(WIDTH - 8.0) y1=(up(*at)) y2=(up(*at)) {}
-                        text x=(LEFT - 6.0) y=(up(*at) + 4.0) text-anchor="end" { (tick(*at, label)) }
+                        text x=(LEFT - 6.0) y=(up(*at) + 4.0) text-anchor="end" { (label) }
                     }
                     @for (at, label) in &x.ticks { text x=(place(*at)) y=(HEIGHT + 17.0) text-anchor="middle" { (label) } }
                     text x=(WIDTH - 8.0) y=(HEIGHT + 33.0) text-anchor="end" { (across) }
@@ -193,12 +244,12 @@ fn tick_label(at: f64, decimals: usize, exponents: bool) -> String {
         return "0".into();
     }
     if exponents {
-        let text = format!("{at:.6e}");
+        let text = format!("{:.6e}", at.abs());
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        return format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.'));
+        let sign = if at < 0.0 { "−" } else { "" };
+        return format!("{sign}{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.'));
     }
-    // Adding zero turns a negative zero into a plain one.
-    format!("{:.decimals$}", at + 0.0)
+    format::signed(at, decimals)
 }
 
 /// A horizontal line for comparison.
@@ -378,14 +429,38 @@ mod tests {
     #[test]
     fn ticks_are_round_numbers() {
         let labels = |values: &[f64]| {
-            let axis = Axis::fit(values.iter().copied(), 5).unwrap();
+            let axis = Axis::fit(&mut values.iter().copied(), 5).unwrap();
             axis.ticks.into_iter().map(|(_, label)| label).collect::<Vec<_>>()
         };
         assert_eq!(labels(&[0.0, 20.0]), ["0", "5", "10", "15", "20"]);
         assert_eq!(labels(&[4.81, 6.93]), ["5.0", "5.5", "6.0", "6.5"]);
-        assert_eq!(labels(&[-0.1, 0.1]), ["-0.10", "-0.05", "0.00", "0.05", "0.10"]);
+        assert_eq!(labels(&[-0.1, 0.1]), ["−0.10", "−0.05", "0.00", "0.05", "0.10"]);
         assert_eq!(labels(&[0.0, 3e-4]), ["0", "5e-5", "1e-4", "1.5e-4", "2e-4", "2.5e-4", "3e-4"]);
-        assert!(Axis::fit([f64::NAN, f64::INFINITY].into_iter(), 5).is_none());
+        assert!(Axis::fit(&mut [f64::NAN, f64::INFINITY].into_iter(), 5).is_none());
+    }
+
+    #[test]
+    fn logarithmic_axes_have_round_ticks() {
+        let labels = |values: &[f64]| {
+            let axis = Axis::decades(&mut values.iter().copied(), 5).unwrap();
+            axis.ticks.into_iter().map(|(_, label)| label).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(&[0.8, 90.0]), ["1", "2", "5", "10", "20", "50"]);
+        assert_eq!(labels(&[0.03, 700.0]), ["0.1", "1", "10", "100"]);
+        assert_eq!(labels(&[1e-5, 1.0]), ["1e-5", "1e-4", "0.001", "0.01", "0.1", "1"]);
+        // Values that span less, or that are not all above 0, keep an axis of equal steps.
+        assert_eq!(labels(&[1.0, 90.0]), ["20", "40", "60", "80"]);
+        assert_eq!(labels(&[0.0, 1000.0]), ["0", "200", "400", "600", "800", "1000"]);
+        let axis = Axis::decades(&mut [0.1, 1000.0].into_iter(), 5).unwrap();
+        assert_eq!(axis.place(10.0, 0.0, 100.0), 50.0);
+    }
+
+    #[test]
+    fn neighbouring_percentages_have_different_ticks() {
+        let axis = Axis::percent(&mut [0.170, 0.171].into_iter(), 4).unwrap();
+        let labels: Vec<&str> = axis.ticks.iter().map(|(_, label)| &**label).collect();
+        assert_eq!(labels, ["17.00%", "17.02%", "17.04%", "17.06%", "17.08%", "17.10%"]);
+        assert!((axis.low, axis.high) == (0.170, 0.171), "{} to {}", axis.low, axis.high);
     }
 
     #[test]
@@ -433,7 +508,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_values_get_a_finite_axis(values in prop::collection::vec(any::<f64>(), 1..20)) {
-            if let Some(axis) = Axis::fit(values.iter().copied(), 5) {
+            if let Some(axis) = Axis::fit(&mut values.iter().copied(), 5) {
                 prop_assert!(axis.low < axis.high && axis.ticks.len() <= 12);
                 for value in values.iter().filter(|value| value.abs() < DRAWABLE) {
                     let place = axis.place(*value, 0.0, 1.0);

@@ -1,82 +1,240 @@
-//! The page of a comparison: which measure predicts accuracy, the runs, and each measure plotted
-//! against accuracy.
+//! The page of a comparison of runs: which is better, in what they differ, how training went, and
+//! with enough runs which measure predicts accuracy.
 
 use maud::{Markup, html};
 use selfsame_theory::{Quantity, Trust};
 
-use super::chart::{Dot, round, scatter};
+use super::chart::{Axis, Dot, Scale, round, scatter};
+use super::lines::{COLOURS, Line, Lines, Path, style};
 use super::{Section, document, protocol, quantity};
-use crate::comparison::{ComparedRun, Comparison, FEWEST, Predictor, words};
-use crate::format::{NONE, counted, number, percent, percent_up, sentence_list, signed};
+use crate::comparison::words::{self, leading};
+use crate::comparison::{ComparedRun, Comparison, CurvePoint, Difference, Paired, Predictor};
+use crate::format::{NONE, count, counted, number, percent, percent_up, signed};
+
+/// Largest number of runs that are columns of the table of settings. More runs are its rows.
+const COLUMNS: usize = 4;
 
 /// Draws a comparison of runs as one HTML page. Works for any record; missing parts are left out.
 pub fn render_comparison(comparison: &Comparison) -> String {
-    let sections =
-        [prediction(comparison), pictures(comparison), table(comparison), again(comparison)];
-    let (complete, all) = (comparison.complete(), comparison.runs.len());
-    let title = match complete == all {
-        true => counted(all as u64, "run", "runs") + " compared",
-        false => format!("{complete} of {} compared", counted(all as u64, "run", "runs")),
+    let predicts = comparison.predicts();
+    let sections = [
+        settings(comparison),
+        differences(comparison),
+        curves(comparison),
+        predicts.then(|| prediction(comparison)),
+        predicts.then(|| pictures(comparison)),
+        Some(table(comparison)),
+        Some(again(comparison)),
+    ];
+    let sections: Vec<Section> = sections.into_iter().flatten().collect();
+    let title = match &comparison.runs[..] {
+        [first, second] => format!("{} and {} compared", first.run, second.run),
+        all => counted(all.len() as u64, "run", "runs") + " compared",
     };
     document(&title, &comparison.selfsame, header(comparison, &title), &sections, None)
 }
 
 fn header(comparison: &Comparison, title: &str) -> Markup {
-    let tau = |predictor: &Predictor| Some(predictor.taus.get(comparison.leading)?.as_ref()?.value);
-    let tried = comparison.predictors.iter().filter_map(tau).count();
-    let highest = comparison.predictors.iter().filter_map(tau).fold(f64::NEG_INFINITY, f64::max);
-    let best: Vec<&Predictor> =
-        comparison.predictors.iter().filter(|predictor| tau(predictor) == Some(highest)).collect();
-    let names: Vec<String> = best.iter().map(|predictor| predictor.name.clone()).collect();
-    let best = best.first().and_then(|best| best.taus.get(comparison.leading)?.as_ref());
-    let accuracy = leading(comparison);
-    let few = comparison.complete() < FEWEST;
+    let said = words::verdict(comparison);
     html! {
         p.eyebrow { (title) }
-        @match best {
-            Some(_) if few => {
-                h1.verdict { "These runs are too few to say which measure predicts \
-                              their " (accuracy) " accuracy: it takes " (FEWEST) " for Kendall’s \
-                                  τ to have an interval." }
-                p.judgement { "τ is 1 where a measure puts the runs in the order of their \
-                               accuracies, −1 where in the opposite one, 0 where it says nothing. \
-                               Of so few runs chance alone makes many an order." }
-            }
-            Some(tau) => {
-                h1.verdict { strong.trained { (sentence_list(&names)) } @if names.len() == 1 { " \
-                    orders" } @else { " order" } " these runs by " (accuracy) " accuracy best: \
-                        Kendall’s τ is " (signed(tau.value, 2)) "." }
-                p.judgement {
-                    "τ is 1 where a measure puts the runs in the order of their accuracies, −1 \
-                     where in the opposite one, 0 where it says nothing. "
-                    @if tried > 1 { "That is the best of " (tried) " measures, chosen by these \
-                        runs: expect less on others. " }
-                    @match tau.trust {
-                        Trust::Estimate { low: Some(low), .. } if low > 0.0 => {
-                            "Its interval leaves out 0" @if tried > 1 { ", but does not allow for \
-                                that choice" } "."
-                        }
-                        Trust::Estimate { low: Some(_), .. } => "Its interval holds 0: this may \
-                            be chance."
-                        _ => "It has no interval: these runs say nothing of others."
-                    }
-                }
-            }
-            None => { h1.verdict { (words::nothing(comparison).unwrap_or_default()) } }
+        @for (at, sentence) in said.iter().enumerate() {
+            @if at == 0 { h1.verdict { (sentence) } } @else { p.judgement { (sentence) } }
         }
-        @for note in &comparison.notes { p.warning role="note" { (words::note(note)) } }
+        @if let Some(best) = words::best_predictor(comparison) { p.judgement { (best) } }
+        @for note in words::notes(comparison).filter(|note| !note.is_about_prediction()) {
+            p.warning role="note" { (words::note(note)) }
+        }
     }
 }
 
-/// Returns the name of the accuracy that the page is about.
-fn leading(comparison: &Comparison) -> &str {
-    comparison.accuracies.get(comparison.leading).map_or("", String::as_str)
+/// Shows in what the runs differ. Few runs are the columns of a table, many its rows.
+fn settings(comparison: &Comparison) -> Option<Section> {
+    let Comparison { settings, runs, .. } = comparison;
+    if settings.is_empty() {
+        return None;
+    }
+    let value = |run: &ComparedRun, at: usize| {
+        html! {
+            td { @match run.settings.get(at).and_then(Option::as_ref) { Some(value) => code { (value) }, None => (NONE) } }
+        }
+    };
+    let body = html! {
+        p.lead { "Settings of " code { "config.toml" } " that are not the same in all runs. A dash: not set." }
+        div.scroll.card tabindex="0" role="region" aria-label="Table of settings" {
+            table.settings {
+                @if runs.len() <= COLUMNS {
+                    thead { tr { th scope="col" { "Setting" } @for run in runs { th scope="col" { (run.run) } } } }
+                    tbody {
+                        @for (at, name) in settings.iter().enumerate() {
+                            tr { th scope="row" { code { (name) } } @for run in runs { (value(run, at)) } }
+                        }
+                    }
+                } @else {
+                    thead { tr { th scope="col" { "Run" } @for name in settings { th scope="col" { code { (name) } } } } }
+                    tbody {
+                        @for run in runs {
+                            tr { th scope="row" { (run.run) } @for at in 0..settings.len() { (value(run, at)) } }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    Some(Section { id: "settings", short: "Settings", title: "What is different", body })
+}
+
+/// Shows the first run beside the others on the same test images.
+fn differences(comparison: &Comparison) -> Option<Section> {
+    let first = comparison.runs.first().filter(|_| !comparison.paired.is_empty())?;
+    let rows: Vec<(&Paired, &str, &Difference)> = comparison
+        .paired
+        .iter()
+        .flat_map(|pair| {
+            let named = pair.differences.iter().zip(&comparison.accuracies);
+            named.filter_map(move |(found, name)| Some((pair, name.as_str(), found.as_ref()?)))
+        })
+        .collect();
+    let ends = rows
+        .iter()
+        .flat_map(|(_, _, found)| interval(&found.difference))
+        .fold(0.01, |most: f64, end| most.max(end.abs()));
+    let others = comparison.runs.len() - 1;
+    let body = html! {
+        p.lead {
+            "Every test image is given to both runs. Images that both get right, or both wrong, say \
+             nothing of which is better; the others decide. Where the interval leaves out 0, the \
+             difference is beyond what the choice of test images explains."
+        }
+        div.scroll.card tabindex="0" role="region" aria-label="Table of differences" {
+            table.ranking {
+                thead { tr {
+                    @if others > 1 { th scope="col" { (first.run) " and" } }
+                    th scope="col" { "Accuracy" }
+                    th scope="col" { "Difference, points" }
+                    th scope="col" { "Only " (first.run) " right" }
+                    th scope="col" { "Only the other right" }
+                    th scope="col" { "Test images" }
+                } }
+                tbody {
+                    @for (pair, name, found) in &rows {
+                        tr {
+                            @if others > 1 { td { (comparison.runs.get(pair.other).map_or("", |run| &run.run)) } }
+                            th scope="row" { (name) }
+                            (points(&found.difference, ends))
+                            td { (count(found.only_first)) }
+                            td { (count(found.only_other)) }
+                            td { (count(pair.images)) }
+                        }
+                    }
+                }
+            }
+        }
+        p.quiet {
+            "Small: the 95% interval (Tango 1998), which agrees with McNemar’s test. "
+            @if others > 1 { "The first run was chosen as the best by the same images, so the level is for all pairs of runs together. " }
+            "It is an interval over test images: it does not say what another seed would give."
+        }
+    };
+    Some(Section {
+        id: "differences",
+        short: "Differences",
+        title: "On the same test images",
+        body,
+    })
+}
+
+/// Returns the ends of an interval, or the value twice.
+fn interval(Quantity { value, trust }: &Quantity) -> [f64; 2] {
+    match trust {
+        Trust::Estimate { low: Some(low), high: Some(high), .. } => [*low, *high],
+        _ => [*value; 2],
+    }
+}
+
+/// Draws a difference with its interval, on a scale from −`most` to `most`.
+fn points(difference: &Quantity, most: f64) -> Markup {
+    let [low, high] = interval(difference);
+    let points = |share: f64| signed(100.0 * share, 1);
+    let at = |share: f64| round(4.0 + 56.0 * ((share / most).clamp(-1.0, 1.0) + 1.0));
+    html! {
+        td {
+            b { (points(difference.value)) }
+            small { (points(low)) " to " (points(high)) }
+            svg.whisker viewBox="0 0 120 12" aria-hidden="true" {
+                path.zero d={ "M" (at(0.0)) " 0V12" } {}
+                path d={ "M" (at(low)) " 6H" (at(high)) } {}
+                circle cx=(at(difference.value)) cy="6" r="3.5" {}
+            }
+        }
+    }
+}
+
+/// Draws the training of the runs, one over the other.
+fn curves(comparison: &Comparison) -> Option<Section> {
+    let drawn: Vec<&ComparedRun> =
+        comparison.runs.iter().filter(|run| !run.curve.is_empty()).take(COLOURS).collect();
+    let of = |value: fn(&CurvePoint) -> Option<f64>| -> Vec<Line> {
+        let line = |(at, run): (usize, &&ComparedRun)| {
+            let points = run.curve.iter().filter_map(|point| Some((point.epoch, value(point)?)));
+            Line { name: run.run.clone(), points: points.collect(), style: style(at) }
+        };
+        drawn.iter().enumerate().map(line).filter(|line| !line.points.is_empty()).collect()
+    };
+    let chart = |title,
+                 caption,
+                 lines: &[Line],
+                 axis: &dyn Fn(&mut dyn Iterator<Item = f64>) -> Option<Axis>| {
+        let points = || lines.iter().flat_map(|line| &line.points);
+        let x = Axis::fit(&mut points().map(|point| point.0).chain([0.0]), 5)?;
+        let y = axis(&mut points().map(|point| point.1))?;
+        let chart = Lines {
+            title,
+            caption,
+            alternative: "runs over epochs",
+            x_label: "epoch",
+            x,
+            y,
+            lines,
+            marks: &[],
+            path: Path::Straight,
+        };
+        Some(chart.figure())
+    };
+    let methods = drawn.iter().any(|run| run.method != drawn[0].method);
+    let charts = [
+        chart(
+            "Validation accuracy (kNN)",
+            html! { "On images held back from training." },
+            &of(|point| point.knn),
+            &|values| Axis::percent(values, 5),
+        ),
+        chart(
+            "Training loss",
+            html! { @if methods { "Losses of different methods are on different scales: compare only runs of one method." } @else { "The lower, the better the task is solved; it need not order the runs as accuracy does." } },
+            &of(|point| point.loss),
+            &|values| Axis::decades(values, 5),
+        ),
+    ];
+    let charts: Vec<Markup> = charts.into_iter().flatten().collect();
+    if charts.is_empty() {
+        return None;
+    }
+    let all = comparison.runs.iter().filter(|run| !run.curve.is_empty()).count();
+    let body = html! {
+        @if all > drawn.len() { p.lead { "The " (drawn.len()) " most accurate runs." } }
+        div.charts { @for chart in &charts { (chart) } }
+    };
+    Some(Section { id: "curves", short: "Curves", title: "How training went", body })
 }
 
 fn prediction(comparison: &Comparison) -> Section {
     let body = html! {
-        p.lead { "Kendall’s τ between each measure and each accuracy, turned so that it is \
-                  positive where the measure is right about what is better." }
+        p.lead { "Kendall’s τ between each measure and each accuracy. It is 1 where a measure puts the \
+                  runs in the order of their accuracies, −1 where in the opposite one, and 0 where \
+                  it says nothing." }
+        @if let Some(why) = words::nothing_predicts(comparison) { p { (why) } }
+        @for note in words::notes(comparison).filter(|note| note.is_about_prediction()) { p.warning role="note" { (words::note(note)) } }
         div.scroll.card tabindex="0" role="region" aria-label="Table of Kendall’s τ" {
             table.ranking {
                 thead { tr { th scope="col" { "Measure" } @for accuracy in &comparison.accuracies { th scope="col" { (accuracy) } } } }
@@ -144,9 +302,7 @@ fn accuracy_over(comparison: &Comparison, at: usize, predictor: &Predictor) -> M
     };
     let dots: Vec<Dot<'_>> = comparison.runs.iter().filter_map(dot).collect();
     let alternative = format!("{} runs by {}", dots.len(), predictor.name);
-    scatter(html! { h3 { (predictor.name) } }, &alternative, &predictor.name, &dots, &|value, _| {
-        percent(value)
-    })
+    scatter(html! { h3 { (predictor.name) } }, &alternative, &predictor.name, &dots, Scale::Percent)
 }
 
 fn table(comparison: &Comparison) -> Section {

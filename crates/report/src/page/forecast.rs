@@ -1,11 +1,10 @@
 //! The page of a forecast: the recommendation, the ranking, the curves, unusual images, the nearest
 //! views, and how to repeat the forecast.
 
-use std::fmt::Write as _;
-
 use maud::{Markup, html};
 
-use super::chart::{Axis, WIDTH, round};
+use super::chart::{Axis, round};
+use super::lines::{Line, Lines, Path, style};
 use super::{Section, dataset, document, protocol};
 use crate::forecast::{
     ClassForecast, Closest, Delta, Forecast, Measured, PolicyForecast, distance, sign,
@@ -13,21 +12,10 @@ use crate::forecast::{
 use crate::format::{count, counted, number, percent, sentence_list, signed};
 use crate::sprite::Sprite;
 
-/// Number of colours that distinguish lines. Further lines start again from the first colour.
-const COLOURS: usize = 10;
-/// Number of consecutive lines with the same dashes: half of the colours, so that similar colours
-/// have different dashes.
-const DASHED: usize = 5;
 /// Maximum number of groups of copies that are shown.
 const GROUPS: usize = 40;
 /// Maximum number of images shown of a main part, and of the unusual images of a class.
 const SHOWN: usize = 24;
-/// Height of the plot of a chart and its margins, in the chart's units.
-const HEIGHT: f64 = 190.0;
-const LEFT: f64 = 44.0;
-const RIGHT: f64 = WIDTH - 8.0;
-const TOP: f64 = 12.0;
-
 /// Draws a forecast as one HTML page that needs no other file and no network. The same forecast
 /// always gives the same bytes.
 ///
@@ -115,7 +103,6 @@ fn ranking(forecast: &Forecast) -> Section {
     let body = html! {
         p.lead { (forecast.order.meaning()) @if forecast.halves > 0 { " Policies share a rank where the \
             interval of the difference to the best of the rank holds 0." } }
-        p.hint { "The table goes on to the right: scroll it." }
         div.scroll.card tabindex="0" role="region" aria-label="Table of policies" {
             table.ranking {
                 thead {
@@ -132,11 +119,13 @@ fn ranking(forecast: &Forecast) -> Section {
                     }
                 }
                 tbody {
-                    @for policy in rows() {
+                    @for (at, policy) in rows().enumerate() {
+                        @let mark = forecast.mark(at).filter(|_| policy.rank > 0);
                         tr.baseline[policy.rank == 0] {
                             td { @if policy.rank > 0 { b { (policy.rank) } } @else { "–" } }
                             th scope="row" {
                                 code { (policy.name) }
+                                @if let Some(mark) = mark { " " span.mark { (mark) } }
                                 small { @if policy.rank > 0 { (policy.steps.join(", ")) } @else { "images as they are" } }
                             }
                             td { (value(&policy.score)) (whisker(&policy.score, ends)) }
@@ -157,9 +146,9 @@ fn ranking(forecast: &Forecast) -> Section {
                                           within the distance of one another by their nearest \
                                           views; mean over the classes. Larger is better, unless \
                                           nothing is left of the images." } }
-            div { dt { "Separation" } dd { "How often two images of one class lie nearer than two \
-                                            of different classes. At 0.5 the nearest views tell \
-                                            nothing of classes." } }
+            div { dt { "Separation" } dd { "How often a same-class pair is closer than a \
+                                            different-class pair. At 0.5, chance, the nearest views \
+                                            say nothing about classes." } }
             div { dt { "Overlap" } dd { "The share of images with an image of another class \
                                          within the distance." } }
         }
@@ -198,11 +187,8 @@ fn kind(forecast: &Forecast) -> &'static str {
     };
     match forecast.policies.iter().chain(&forecast.baseline).any(bounded) {
         _ if forecast.assumed => "assumed, for they rest on classes that are clusters",
-        true => {
-            "exact of these images and views, but that ≥ and ≤ mark proved bounds where time ran \
-             out"
-        }
-        false => "exact of these images and views",
+        true => "exact for these images and views; ≥ and ≤ mark proved bounds where time ran out",
+        false => "exact for these images and views",
     }
 }
 
@@ -235,13 +221,6 @@ fn whisker(score: &Measured, [least, most]: [f64; 2]) -> Markup {
             circle cx=(at(score.value())) cy="6" r="3.5" {}
         }
     }
-}
-
-/// A line of a chart.
-struct Line {
-    name: String,
-    points: Vec<(f64, f64)>,
-    style: String,
 }
 
 fn curves(forecast: &Forecast) -> Option<Section> {
@@ -319,66 +298,23 @@ fn average(classes: &[ClassForecast], scale: f64) -> Vec<(f64, f64)> {
 }
 
 fn chart(title: &str, caption: Markup, label: &str, lines: &[Line], marks: &[f64]) -> Markup {
-    let Some(x) = Axis::fit(lines.iter().flat_map(|line| &line.points).map(|point| point.0), 5)
+    let Some(x) =
+        Axis::fit(&mut lines.iter().flat_map(|line| &line.points).map(|point| point.0), 5)
     else {
         return html! {};
     };
-    let y = Axis::shares();
-    let bottom = TOP + HEIGHT;
-    let across = |value: f64| round(x.place(value.clamp(x.low, x.high), LEFT, RIGHT));
-    let up = |value: f64| round(y.place(value, bottom, TOP));
-    let path = |line: &Line| {
-        let mut path = String::new();
-        for (at, (px, py)) in line.points.iter().enumerate() {
-            let _ = match at {
-                0 => write!(path, "M{} {}", across(*px), up(*py)),
-                _ => write!(path, "H{}V{}", across(*px), up(*py)),
-            };
-        }
-        path
-    };
-    html! {
-        figure.chart {
-            figcaption { h3 { (title) } p { (caption) } }
-            div {
-                svg viewBox={ "0 0 " (WIDTH) " " (bottom + 36.0) } role="img" aria-label={ (title) ": " (lines.len()) " curves of σ over distance" } {
-                    g.axes {
-                        @for (at, label) in &y.ticks {
-                            line x1=(LEFT) x2=(RIGHT) y1=(up(*at)) y2=(up(*at)) {}
-                            text x=(LEFT - 7.0) y=(up(*at) + 4.0) text-anchor="end" { (label) }
-                        }
-                        @for (at, label) in &x.ticks {
-                            line.tick x1=(across(*at)) x2=(across(*at)) y1=(bottom) y2=(bottom + 4.0) {}
-                            text x=(across(*at)) y=(bottom + 17.0) text-anchor="middle" { (label) }
-                        }
-                        text x=(RIGHT) y=(bottom + 32.0) text-anchor="end" { (label) }
-                    }
-                    @for mark in marks.iter().filter(|mark| (x.low..=x.high).contains(*mark)) {
-                        line.reference x1=(across(*mark)) x2=(across(*mark)) y1=(TOP) y2=(bottom) {}
-                    }
-                    @for line in lines.iter().rev() {
-                        path.sigma d=(path(line)) style=(line.style) { title { (line.name) } }
-                    }
-                }
-                ul.key {
-                    @for line in lines {
-                        li { svg viewBox="0 0 32 10" aria-hidden="true" { path.sigma d="M1 \
-                            5H31" style=(line.style) {} } (line.name) }
-                    }
-                }
-            }
-        }
+    Lines {
+        title,
+        caption,
+        alternative: "curves of σ over distance",
+        x_label: label,
+        x,
+        y: Axis::shares(),
+        lines,
+        marks,
+        path: Path::Steps,
     }
-}
-
-/// Returns colour and dashes of the line with this number.
-fn style(at: usize) -> String {
-    let dashes = match at / DASHED {
-        0 => String::new(),
-        1 => ";stroke-dasharray:6 3".into(),
-        more => format!(";stroke-dasharray:{} 2 1.5 2", 2 + 3 * (more - 1)),
-    };
-    format!("--c:var(--class-{}){dashes}", at % COLOURS)
+    .figure()
 }
 
 fn classes(forecast: &Forecast) -> Option<Section> {

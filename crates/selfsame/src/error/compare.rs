@@ -7,14 +7,11 @@ use selfsame_report::record::RUN_FILE;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompareError {
-    /// There are fewer than two folders.
-    #[error("a comparison takes at least two runs")]
-    TooFew,
-    /// A path is a file instead of a folder.
-    #[error("{} is a file", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
+    /// Fewer than two of the paths hold a run or a certificate.
+    #[error("a comparison takes at least two runs{}", passed_over(passed))]
+    TooFew {
+        /// The paths that hold neither a run nor a certificate.
+        passed: Vec<PathBuf>,
     },
     /// A path does not exist.
     #[error("{} does not exist", path.display())]
@@ -30,13 +27,16 @@ pub enum CompareError {
         /// The other name of the folder.
         second: PathBuf,
     },
-    /// A folder has no records.
-    #[error(
-        "{} holds neither a run ({RUN_FILE}) nor a certificate ({CERTIFICATE_FILE})",
-        path.display()
-    )]
-    Nothing {
-        /// The folder.
-        path: PathBuf,
-    },
+}
+
+/// Says which paths hold nothing to compare.
+fn passed_over(passed: &[PathBuf]) -> String {
+    let names: Vec<String> = passed.iter().map(|path| path.display().to_string()).collect();
+    match names.len() {
+        0 => String::new(),
+        _ => format!(
+            "; without a run ({RUN_FILE}) or a certificate ({CERTIFICATE_FILE}): {}",
+            names.join(", ")
+        ),
+    }
 }
