@@ -222,7 +222,7 @@ fn deep(facts: &[Facts]) -> Option<String> {
     let uses = if count == 1 { "it uses" } else { "half of them use at most" };
     let mut note = format!(
         "{count} of {} images have 16 bits per channel, of which the upper byte is kept. Their \
-         values are {least} to {greatest}, and {uses} {median} of 256 levels, {:.0} % of the range.",
+         values are {least} to {greatest}, and {uses} {median} of 256 levels, {:.0}% of the range.",
         facts.len(),
         f64::from(median) / 2.56
     );
@@ -283,7 +283,7 @@ mod tests {
         assert!(said[0].starts_with("2 of 7") && said[0].contains("turned upright"));
         assert!(notes(&facts, Exif::Ignore)[0].contains("as they are stored"));
         let wanted =
-            "0 to 4047, and half of them use at most 1 of 256 levels, 0 % of the range. All";
+            "0 to 4047, and half of them use at most 1 of 256 levels, 0% of the range. All";
         assert!(said[1].contains(wanted) && said[1].contains("whole range"), "{}", said[1]);
         assert!(said[2].starts_with("1 of 7 files hold several"));
         assert!(said[3].starts_with("1 of 7 images are transparent"));
@@ -292,7 +292,7 @@ mod tests {
         let mut one_wide = vec![deep(0, 4047); 9];
         one_wide.push(deep(0, u16::MAX));
         let said = notes(&one_wide, Exif::Turn).remove(0);
-        assert!(said.contains("at most 16 of 256 levels, 6 %"), "{said}");
+        assert!(said.contains("at most 16 of 256 levels, 6%"), "{said}");
         assert!(said.contains("9 of them use less than half"), "{said}");
         let mut one_narrow = vec![deep(0, u16::MAX); 9];
         one_narrow.push(deep(0, 255));

@@ -49,7 +49,7 @@ fn sixteen_bits_that_fill_twelve_are_said() {
         }
         let set = load_plainly(folder.path());
         let note = set.notes.iter().find(|note| note.contains("16 bits")).unwrap();
-        assert!(note.contains("at most 16 of 256 levels, 6 % of the range"), "{note}");
+        assert!(note.contains("at most 16 of 256 levels, 6% of the range"), "{note}");
         assert!(note.contains("use less than half of the levels"), "{note}");
     }
 

@@ -66,6 +66,9 @@ pub struct Experiment {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Outcome {
+    /// Folder of the run, within that of the experiment.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub run: String,
     /// Name of the run's set of images. Empty if the experiment has a single set without a name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub set: String,
@@ -226,7 +229,8 @@ pub struct ResultColumn {
     pub digits: usize,
     /// Whether smaller figures are better.
     pub smaller_is_better: bool,
-    /// Whether the column may be drawn together with the other columns, which are all of one kind.
+    /// Whether the column may be drawn together with the other drawn columns: its figures are
+    /// percentages, all of them of accuracies or all of errors.
     pub drawn: bool,
     /// Kendall's τ between the order of the rows in this column and the order named by
     /// [`against`](Self::against).
@@ -431,10 +435,21 @@ impl Finding {
 }
 
 impl Figure {
-    /// Formats the mean with `digits` decimals, followed by ± and half of its interval.
+    /// Returns half of the interval if it says anything. The interval of two seeds does not: it is
+    /// nine times as wide as their distance from the mean would be with many.
+    pub fn half(&self) -> Option<f64> {
+        self.half.filter(|_| self.seeds != 2)
+    }
+
+    /// Formats the mean with `digits` decimals, followed by ± and half of its interval, or by the
+    /// number of seeds where that are two.
     pub fn text(&self, digits: usize) -> String {
         let mean = signed(self.mean, digits);
-        self.half.map_or(mean.clone(), |half| format!("{mean} ±{half:.digits$}"))
+        match self.half() {
+            Some(half) => format!("{mean} ±{half:.digits$}"),
+            None if self.seeds == 2 => format!("{mean} (2 seeds)"),
+            None => mean,
+        }
     }
 }
 
@@ -516,15 +531,15 @@ fn decimals(value: f64) -> usize {
 impl Experiment {
     /// Formats title, tables and verdicts in Markdown.
     pub fn markdown(&self) -> String {
-        let mut text = format!("# {}\n\n{}\n", self.title, self.about);
+        let mut text = format!("# {}\n\n{}\n", plain(&self.title), plain(&self.about));
         for table in &self.tables {
             text += "\n";
             if !table.name.is_empty() {
-                text += &format!("## {}\n\n", table.name);
+                text += &format!("## {}\n\n", plain(&table.name));
             }
             text += &table.markdown();
             if let Some(source) = &table.source {
-                text += &format!("\nPublished: {source}.\n");
+                text += &format!("\nPublished: {}.\n", plain(source));
             }
             let agreements: Vec<String> =
                 table.columns.iter().filter_map(ResultColumn::agreement).collect();
@@ -532,10 +547,11 @@ impl Experiment {
                 text += "\n";
             }
             for finding in &table.findings {
-                text += &format!("- **{}**: {}\n", finding.claim, finding.verdict());
+                let (claim, verdict) = (plain(&finding.claim), plain(&finding.verdict()));
+                text += &format!("- **{claim}**: {verdict}\n");
             }
             for agreement in agreements {
-                text += &format!("- {agreement}\n");
+                text += &format!("- {}\n", plain(&agreement));
             }
         }
         text
@@ -550,7 +566,7 @@ impl ResultColumn {
         let order = self.against?;
         let interval = match trust {
             Trust::Estimate { low: Some(low), high: Some(high), .. } => {
-                format!(" (95 %: {} to {})", signed(*low, 2), signed(*high, 2))
+                format!(" (95%: {} to {})", signed(*low, 2), signed(*high, 2))
             }
             _ => String::new(),
         };
@@ -558,9 +574,28 @@ impl ResultColumn {
     }
 }
 
+/// Writes text so that Markdown shows it as it is: it neither ends the cell of a table nor becomes
+/// HTML.
+pub(crate) fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    for letter in text.chars() {
+        match letter {
+            '<' => plain += "&lt;",
+            '>' => plain += "&gt;",
+            '&' => plain += "&amp;",
+            '\n' | '\r' => plain.push(' '),
+            '|' | '\\' | '`' | '*' | '_' | '[' => plain.extend(['\\', letter]),
+            letter => plain.push(letter),
+        }
+    }
+    plain
+}
+
 /// Formats lines of cells as a table. The first line is the head; all columns but the first are
 /// right-aligned.
 fn markdown(lines: &[Vec<String>]) -> String {
+    let lines: Vec<Vec<String>> =
+        lines.iter().map(|line| line.iter().map(|cell| plain(cell)).collect()).collect();
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| {
         lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).max(3)
@@ -587,6 +622,37 @@ fn markdown(lines: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_break_no_table_and_are_no_html() {
+        let name = "a|b <script>alert(1)</script>\n*c*";
+        let column = ResultColumn { name: name.into(), ..ResultColumn::default() };
+        let row = ResultRow { name: name.into(), figures: vec![None] };
+        let findings = vec![Finding { claim: name.into(), ..Finding::default() }];
+        let table = ResultTable {
+            columns: vec![column],
+            rows: vec![row],
+            findings,
+            ..ResultTable::default()
+        };
+        let experiment =
+            Experiment { title: name.into(), tables: vec![table], ..Experiment::default() };
+        let text = experiment.markdown();
+        assert!(!text.contains("<script"), "{text}");
+        let bars = |line: &str| line.matches('|').count() - line.matches("\\|").count();
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+        assert_eq!(rows.iter().map(|row| bars(row)).collect::<Vec<_>>(), [3; 3], "{text}");
+        assert!(text.contains("a\\|b &lt;script&gt;alert(1)&lt;/script&gt; \\*c\\*"), "{text}");
+    }
+
+    #[test]
+    fn two_seeds_have_no_interval() {
+        let of = |seeds| Figure { mean: 45.0, half: Some(59.3), seeds, ..Figure::default() };
+        assert_eq!(
+            [2, 3, 0].map(|seeds| of(seeds).text(1)),
+            ["45.0 (2 seeds)", "45.0 ±59.3", "45.0 ±59.3"]
+        );
+    }
 
     #[test]
     fn figures_are_printed_with_a_minus_and_published_ones_with_their_digits() {

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use selfsame_theory::{Quantity, Side, Trust};
 use serde::{Deserialize, Serialize};
 
+use crate::experiment::plain;
 use crate::format::signed;
 use crate::record::Skipped;
 use crate::sprite::Sprite;
@@ -269,10 +270,13 @@ impl Forecast {
         let columns = head.matches('|').count() - 1;
         let mut table = format!("{head}\n|{}\n", "---|".repeat(columns));
         for policy in self.policies.iter().chain(&self.baseline) {
-            let name = policy.name.replace('|', "\\|");
+            let name = plain(&policy.name);
             let rank = if policy.rank > 0 { policy.rank.to_string() } else { "–".into() };
-            let does =
-                if policy.rank > 0 { policy.steps.join(", ") } else { "images as they are".into() };
+            let does = if policy.rank > 0 {
+                plain(&policy.steps.join(", "))
+            } else {
+                "images as they are".into()
+            };
             let separation = policy.separation.as_ref().map_or_else(|| "–".to_owned(), cell);
             let (score, gathered) = (cell(&policy.score), cell(&policy.gathered));
             let _ =
@@ -292,7 +296,7 @@ impl Forecast {
             if self.assumed { "classes assumed" } else { "values exact of these images and views" };
         let _ = writeln!(
             table,
-            "\n{}: {} images of {} classes, {} views each{}; {}; intervals (95 %) estimated by a \
+            "\n{}: {} images of {} classes, {} views each{}; {}; intervals (95%) estimated by a \
              delete-half jackknife \
              over images; {kind}.",
             self.dataset,

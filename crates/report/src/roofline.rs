@@ -117,7 +117,7 @@ impl Roofline {
             let Operation { name, times, seconds, operations, bytes } = operation;
             let (least, memory) = self.limit(operation);
             text += &format!(
-                "| {name} | {times} | {:.1} | {:.1} | {:.0} % | {:.1} | {:.0} % | {} | {:.0} % |\n",
+                "| {name} | {times} | {:.1} | {:.1} | {:.0}% | {:.1} | {:.0}% | {} | {:.0}% |\n",
                 1e3 * *times as f64 * seconds,
                 operations / seconds / 1e9,
                 100.0 * operations / seconds / self.peak_operations,

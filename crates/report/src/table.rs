@@ -17,7 +17,7 @@ use crate::record::{Accuracies, Evaluation, Representation, Scores};
 /// let evaluation = Evaluation { accuracies, ..Evaluation::default() };
 /// let lines = selfsame_report::evaluation_lines(&evaluation);
 /// assert_eq!(lines[1], "500 test images          kNN       k      linear      centre");
-/// assert_eq!(lines[2], "trained encoder       91.3 %      20      95.0 %      87.1 %");
+/// assert_eq!(lines[2], "trained encoder        91.3%      20       95.0%       87.1%");
 /// ```
 pub fn evaluation_lines(evaluation: &Evaluation) -> Vec<String> {
     let mut lines = words::warnings(evaluation);
@@ -39,7 +39,7 @@ fn rows(images: &str, accuracies: &Accuracies) -> Vec<String> {
     };
     let measured = |of: &Representation, scores: &Scores| {
         let [knn, linear, centre] = [scores.knn_acc1, scores.linear_acc1, scores.centre_acc1]
-            .map(|share| format!("{:.1} %", 100.0 * share));
+            .map(|share| format!("{:.1}%", 100.0 * share));
         let k = scores.knn_k.map_or(String::new(), |k| k.to_string());
         row(of.terse(), [&knn, &k, &linear, &centre])
     };
@@ -47,10 +47,10 @@ fn rows(images: &str, accuracies: &Accuracies) -> Vec<String> {
     let mut lines = vec![row(&images, ["kNN", "k", "linear", "centre"])];
     lines.extend(accuracies.of.iter().map(|(of, scores)| measured(of, scores)));
     lines.extend(accuracies.majority.filter(|share| share.is_finite()).map(|share| {
-        let always = format!("{:.1} %", 100.0 * share);
+        let always = format!("{:.1}%", 100.0 * share);
         let interval = words::interval(share, accuracies.images);
         format!(
-            "{:<width$}{always:>10}  always that answer (95 % interval {interval})",
+            "{:<width$}{always:>10}  always that answer (95% interval {interval})",
             "commonest class"
         )
     }));

@@ -326,7 +326,7 @@ fn evaluated_errors(evaluation: Option<&Evaluation>, step: u64) -> Result<Vec<Na
         let trust = Trust::Estimate {
             low: Some(interval.low),
             high: Some(interval.high),
-            method: "Wilson, 95 %, on the whole test split".into(),
+            method: "Wilson, 95%, on the whole test split".into(),
             sample: evaluation.scored() as usize,
         };
         Named { name: name.into(), quantity: Quantity { value: 1.0 - accuracy, trust } }

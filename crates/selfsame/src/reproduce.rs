@@ -294,7 +294,7 @@ impl Work<'_> {
             self.progress.note(&format!("{position}: {}{left}", cell.name()));
             match self.train(cell, Stage { done: number as u64, total })? {
                 Some(outcome) => self.progress.note(&format!(
-                    "  kNN {:.1} %, untrained {:.1} %",
+                    "  kNN {:.1}%, untrained {:.1}%",
                     100.0 * outcome.knn_acc1,
                     100.0 * outcome.untrained_knn_acc1
                 )),

@@ -81,14 +81,14 @@ pub fn kendall_tau(x: &[f64], y: &[f64]) -> Result<Option<Kendall>, Error> {
         trust(None, "there are fewer than five")
     } else if concordant.max(discordant) == (n * (n - 1) / 2) as u64 {
         let ends = if value > 0.0 { [furthest, 1.0] } else { [-1.0, -furthest] };
-        trust(Some(ends), "pairs of different cases, 95 %")
+        trust(Some(ends), "pairs of different cases, 95%")
     } else if value.abs() == 1.0 {
         trust(None, "nothing but ties disagrees")
     } else {
         const Z: f64 = 1.959_963_984_540_054;
         let half = Z * (0.437 / (n as f64 - 4.0)).sqrt();
         let [low, high] = [-half, half].map(|side| (value.atanh() + side).tanh());
-        trust(Some([low.min(furthest), high.max(-furthest)]), "Fieller, 95 %")
+        trust(Some([low.min(furthest), high.max(-furthest)]), "Fieller, 95%")
     };
     Ok(Some(Kendall { tau: Quantity { value, trust }, concordant, discordant }))
 }

@@ -69,10 +69,13 @@ fn certificates_of_embeddings_are_compared_by_their_own_errors() {
 #[test]
 fn measures_and_their_order_are_those_of_the_runs() {
     let folder = tempfile::tempdir().unwrap();
-    let runs: Vec<PathBuf> =
-        [("a", "--augment a"), ("b", "--augment ad --lr 0.01"), ("c", "--augment e --temperature 0.25")]
-            .map(|(name, more)| two_classes_of(folder.path(), name, more))
-            .into();
+    let runs: Vec<PathBuf> = [
+        ("a", "--augment a"),
+        ("b", "--augment ad --lr 0.01"),
+        ("c", "--augment e --temperature 0.25"),
+    ]
+    .map(|(name, more)| two_classes_of(folder.path(), name, more))
+    .into();
     let records: Vec<_> =
         runs.iter().map(|path| certify(path, "--per-class 5 --views 2")).collect();
     let out = folder.path().join("out");

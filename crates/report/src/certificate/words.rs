@@ -66,17 +66,16 @@ pub fn verdict(record: &CertificateRecord) -> Vec<String> {
                     "Nearest centre gets {most} of these {images} images wrong: that is proved."
                 ),
                 format!(
-                    "The measured error is {error}. The proof looks at no error: it knows how \
-                     near the images of a class are, how alike their views, and how far apart the \
-                     classes."
+                    "The measured error is {error}. The proof does not use it. It uses how near the \
+                     images of a class are, how alike their views, and how far apart the classes."
                 ),
             ]
         }
         Some(Verdict::Vacuous) => vec![
-            format!("Nothing is proved of these {images} images: the error bound is vacuous."),
+            format!("Nothing is proved about these {images} images: the error bound is vacuous."),
             format!(
-                "The measured error is {error}. A bound of 100% or more is true of any encoder; \
-                 what stands in the way is said below."
+                "The measured error is {error}. A bound of 100% or more is true of any encoder. \
+                 Below is what stands in the way."
             ),
         ],
     }
@@ -187,12 +186,12 @@ pub fn advice(record: &CertificateRecord) -> Vec<String> {
     } else if to < 1.0 {
         format!("alone it could bring the bound down to {}", percent_up(to))
     } else {
-        "alone it would come nearest, though no factor suffices alone".into()
+        "of the three it would help most, though no factor suffices alone".into()
     };
     let how = match factor {
         Factor::Alignment => {
-            "Views of an image must come to lie together: give the loss's positive term more \
-             weight, or take milder views."
+            "The views of an image must move together: give the loss's positive term more weight, \
+             or use milder views."
         }
         Factor::Divergence => {
             "The centres of classes must move apart: more negatives or a larger batch, a lower \
@@ -206,8 +205,8 @@ pub fn advice(record: &CertificateRecord) -> Vec<String> {
     vec![
         format!("To improve the bound, change the {} first: {gain}.", factor.name()),
         how.into(),
-        "This is advice for the bound, for what can be proved. It is none for the accuracy, which \
-         may well rise while the bound does not, and fall while it improves."
+        "This is advice for the bound. It says nothing about accuracy, which may rise while the \
+         bound does not, and fall while it improves."
             .into(),
     ]
 }
@@ -247,15 +246,15 @@ pub fn finding(record: &CertificateRecord, assumption: &Assumption) -> String {
 /// Describes whether classes have views in common.
 fn meeting(record: &CertificateRecord) -> String {
     let Some(concentration) = &record.concentration else {
-        return "It takes pixels and labels to know.".into();
+        return "That takes pixels and labels, which are not here.".into();
     };
     let meet = match concentration.touching.value > 0.0 {
         true => format!(
             "{} of the images have a view that equals one of another class.",
             percent(concentration.touching.value)
         ),
-        false => "No view drawn equals one of another class, which says nothing of all there \
-                  could be."
+        false => "No view drawn equals one of another class, which says nothing about views that \
+                  were not drawn."
             .into(),
     };
     format!(
@@ -284,7 +283,7 @@ fn lipschitz(record: &CertificateRecord) -> String {
             number_to(ratio.value, Some(Side::AtLeast)),
             from_above.map_or(String::new(), |bound| format!(", and {bound}"))
         ),
-        _ if record.split.is_empty() => "It takes pixels to see.".into(),
+        _ if record.split.is_empty() => "That takes pixels, which are not here.".into(),
         (None, from_above) => format!(
             "The ratio of distances was not measured, for {}{}.",
             if record.classes.is_empty() {
@@ -302,7 +301,7 @@ fn all_views(record: &CertificateRecord) -> String {
     let spread = record.alignment.as_ref().and_then(|alignment| alignment.spread.last());
     let growth = spread.map_or(String::new(), |spread| {
         format!(
-            " At ε = {:.3} R_ε is {} by half of the views and {} by all of them: the nearer the \
+            " At ε = {:.3} R_ε is {} with half of the views and {} with all of them: the closer the \
              two, the less more views would change.",
             spread.epsilon,
             percent(spread.outside_of_half.value),
@@ -310,8 +309,8 @@ fn all_views(record: &CertificateRecord) -> String {
         )
     });
     format!(
-        "Only {} of each image were drawn. Of these everything said here is true; of all there \
-         could be, distances are at most, and R_ε at least, as measured.{growth}",
+        "Only {} views of each image were measured, and everything said here is true of those. Over all \
+         views there could be, distances are at most, and R_ε at least, what was measured.{growth}",
         record.views
     )
 }

@@ -1,6 +1,7 @@
 //! Sentences about a forecast: which policies to choose, and the arguments against them.
 
 use super::{Advice, BARELY, Forecast, PolicyForecast, Score};
+use crate::percent;
 
 /// Maximum number of policies that a sentence names. Further policies are only counted.
 const NAMED: usize = 5;
@@ -67,8 +68,8 @@ impl Forecast {
     fn single_class(&self, first: &[usize]) -> String {
         let verb = if first.len() == 1 { "draws" } else { "draw" };
         format!(
-            "{} {verb} most of the class together; whether anything is left of it, one class \
-             cannot tell.",
+            "{} {verb} most of the class together. With a single class nothing shows whether \
+             anything is left to tell images apart.",
             self.listed(first, "and")
         )
     }
@@ -76,22 +77,21 @@ impl Forecast {
     fn chance(&self, alone: bool) -> Vec<String> {
         let mut said: Vec<String> = match alone {
             true => vec![
-                "Its nearest views of one class lie no nearer than those of two by more than \
-                 chance explains."
+                "Under it, same-class pairs are not closer than different-class pairs beyond chance."
                     .into(),
             ],
             false => vec![
                 "No policy is recommended.".into(),
-                "With none of them do the nearest views of one class lie nearer than those of two \
-                 by more than chance explains."
+                "Under none of them are same-class pairs closer than different-class pairs beyond \
+                 chance."
                     .into(),
             ],
         };
         said.push(format!(
-            "Of images as they are, those of one class lie nearer {:.1} % of the time, where \
-             chance is 50 %. More images a class (--per-class) narrow the intervals; embeddings of \
-             a trained encoder (--encoder) see more than pixels do.",
-            self.baseline_separation()
+            "Of images as they are, a same-class pair is closer than a different-class pair {} of \
+             the time (chance 50%). More images a class (--per-class) narrow the intervals; \
+             embeddings of a trained encoder (--encoder) see more than pixels do.",
+            percent(self.baseline_separation())
         ));
         said
     }
@@ -117,13 +117,12 @@ impl Forecast {
         };
         let sigma = self.shown.last().and_then(|&at| first.sigma.get(at));
         said.push(format!(
-            "{why}: within three quarters of the middle distance of two images of a class it \
-             brings {:.0} % of a class together, and {:.1} % of the time images of one class stay \
-             nearer than images of two, where chance is 50 % and images as they are come to \
-             {:.1} %.",
-            100.0 * sigma.map_or(0.0, |sigma| sigma.value()),
-            separation(first),
-            self.baseline_separation()
+            "{why}: it brings {} of a class together within three quarters of the middle distance \
+             of two images of that class. A same-class pair is closer than a different-class pair \
+             {} of the time (chance 50%, images as they are {}).",
+            percent(sigma.map_or(0.0, |sigma| sigma.value())),
+            percent(separation(first)),
+            percent(self.baseline_separation())
         ));
         said
     }
@@ -133,15 +132,15 @@ impl Forecast {
         let mut said = Vec::new();
         if !barely.is_empty() {
             said.push(format!(
-                "Barely above chance (separation whose interval begins under {:.0} %): {}.",
+                "Barely above chance (the interval of separation begins below {:.0}%): {}.",
                 100.0 * BARELY,
                 self.names(barely).join(", ")
             ));
         }
         if !chance.is_empty() {
             let verdict = match alone {
-                true => "Not told from chance",
-                false => "Not to be taken, whatever the score, where separation may be chance",
+                true => "Its separation may be chance",
+                false => "Do not take these, whatever their score: their separation may be chance",
             };
             said.push(format!("{verdict}: {}.", self.names(chance).join(", ")));
         }
@@ -158,9 +157,22 @@ impl Forecast {
         listed(&self.names(policies), word)
     }
 
-    /// Returns the separation of unaugmented images in per cent.
+    /// Returns the separation of unaugmented images.
     fn baseline_separation(&self) -> f64 {
-        self.baseline.as_ref().map_or(50.0, separation)
+        self.baseline.as_ref().map_or(0.5, separation)
+    }
+
+    /// Returns the mark of a policy in the ranking, by its position: that it is not to be taken, or
+    /// that it is barely above chance. Most policies have none.
+    pub fn mark(&self, policy: usize) -> Option<&'static str> {
+        match self.advice.as_ref()? {
+            Advice::Chance => Some("not to be taken: may be chance"),
+            Advice::Best { chance, .. } if chance.contains(&policy) => {
+                Some("not to be taken: may be chance")
+            }
+            Advice::Best { barely, .. } if barely.contains(&policy) => Some("barely above chance"),
+            _ => None,
+        }
     }
 }
 
@@ -176,9 +188,9 @@ fn too_few_images(needed: usize, alone: bool) -> Vec<String> {
     vec![verdict.into(), why]
 }
 
-/// Returns the separation of a policy in per cent.
+/// Returns the separation of a policy.
 fn separation(policy: &PolicyForecast) -> f64 {
-    100.0 * policy.separation.as_ref().map_or(0.5, |separation| separation.value())
+    policy.separation.as_ref().map_or(0.5, |separation| separation.value())
 }
 
 fn listed(names: &[&str], word: &str) -> String {
@@ -228,10 +240,25 @@ mod tests {
             forecast(&[("a", 0.6), ("b", 0.505), ("c", 0.53), ("d", 0.49)], advice).sentences();
         assert_eq!(said[0], "a or c: these images cannot tell them apart.");
         let said = said.join("\n");
-        assert!(said.contains("60.0 % of the time") && said.contains("come to 55.0 %"), "{said}");
-        assert!(said.contains("begins under 52 %): c."), "{said}");
+        assert!(
+            said.contains("60.0% of the time (chance 50%, images as they are 55.0%)"),
+            "{said}"
+        );
+        assert!(said.contains("begins below 52%): c."), "{said}");
         assert!(said.contains("may be chance: b, d."), "{said}");
         assert!(said.contains("no lower than a."), "{said}");
+        let advice = Advice::Best {
+            best: vec![0],
+            barely: vec![1],
+            chance: vec![2],
+            baseline_as_good: false,
+        };
+        let marks = forecast(&[("a", 0.6), ("b", 0.53), ("c", 0.5)], advice);
+        let marks = [0, 1, 2].map(|policy| marks.mark(policy));
+        assert_eq!(
+            marks,
+            [None, Some("barely above chance"), Some("not to be taken: may be chance")]
+        );
     }
 
     #[test]
@@ -256,7 +283,7 @@ mod tests {
         assert!(few[0].contains("too few images of a class"), "{few:?}");
         let chance = forecast(&two, Advice::Chance).sentences();
         assert!(chance[0] == "No policy is recommended.", "{chance:?}");
-        assert!(chance[1].starts_with("With none of them"), "{chance:?}");
+        assert!(chance[1].starts_with("Under none of them"), "{chance:?}");
         let single = forecast(&two, Advice::SingleClass { first: vec![0, 1] }).sentences();
         assert!(single[0].starts_with("a and b draw most of the class together"), "{single:?}");
     }

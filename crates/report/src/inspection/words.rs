@@ -86,14 +86,16 @@ pub fn finding(finding: &Finding) -> String {
             first.cause.trim_end_matches('.')
         ),
         Finding::Repeats { crossing, images } => format!(
-            "{}{}: what is repeated counts more than once in training.",
+            "{}{}, so they count more than once in training.",
             of_split(crossing, *images),
             copies_of(crossing, ["another training image", "other training images"])
         ),
         Finding::Imbalance(balance) => imbalance(balance),
-        Finding::Unlabelled => "The images have no labels, so that accuracies cannot be measured; \
-                                training needs none."
-            .to_owned(),
+        Finding::Unlabelled => {
+            "The images have no labels, so accuracy cannot be measured. Training \
+                                needs none."
+                .to_owned()
+        }
         Finding::Outliers { kind, images } => outliers(*kind, *images),
     }
 }
@@ -224,7 +226,7 @@ fn outliers(kind: Oddity, images: usize) -> String {
     match kind {
         Oddity::Dark => format!("{images} {is} almost black."),
         Oddity::Bright => format!("{images} {is} almost white."),
-        Oddity::Flat => format!("{images} {is} flat: they show next to nothing."),
+        Oddity::Flat => format!("{images} {is} flat, with next to nothing to see."),
         Oddity::Blurred => format!("{images} {is} blurred, compared with the others."),
         Oddity::Grey => format!("{images} {is} grey among images in colour."),
         Oddity::Shape => format!("{images} {is} far wider or narrower than the others."),

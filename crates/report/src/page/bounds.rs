@@ -30,7 +30,7 @@ pub(super) fn section(record: &CertificateRecord) -> Section {
         @if !record.assumptions.is_empty() {
             h3 { "What the theory takes for granted" }
             ul.ledger { @for assumption in &record.assumptions { (ledger(record, assumption)) } }
-            p.quiet { b { "open" } ": not known here, or not needed by what is proved." }
+            p.quiet { b { "open" } ": not known, or not needed for what is proved." }
         }
         @if !record.left_out.is_empty() {
             h3 { "Left out" }
@@ -58,15 +58,15 @@ fn errors(record: &CertificateRecord) -> Markup {
     });
     let bounds = record.bounds.iter().flat_map(|bound| {
         let (name, meaning) = match bound.form {
-            Form::Derived => ("derived", "As the printed proof gives it."),
+            Form::Derived => ("derived", "What the printed proof gives."),
             Form::Published => ("published", "As the theorem is printed."),
             Form::Sharpened => {
-                ("sharpened", "The same facts, with nothing thrown away after them.")
+                ("sharpened", "From the same facts, with no slack added after them.")
             }
         };
         let whole =
             Row { name: format!("bound, {name}"), meaning, quantity: &bound.whole, bound: true };
-        let meaning = "The same with distances chosen for each class by itself.";
+        let meaning = "The same, with distances chosen class by class.";
         [
             whole,
             Row {
@@ -102,16 +102,18 @@ fn errors(record: &CertificateRecord) -> Markup {
 fn meaning(name: &str) -> &'static str {
     match name {
         "nearest centre" => {
-            "Images that lie nearer to the centre of another class. This is what the bounds are \
-             about."
+            "Images that lie nearer to the centre of another class than to their own. The bounds are \
+             on this error."
         }
-        "nearest centre, any view" => "Images of which any view does. The bounds cover this, too.",
+        "nearest centre, any view" => {
+            "Images of which at least one view does. The bounds cover this, too."
+        }
         "nearest centre, others of their kind" => {
-            "The first for images that the centres are not made of: each is left out of its own \
-             centre."
+            "The first error for new images: each image is left out when its own centre is \
+             computed."
         }
         "nearest centre of training images" => {
-            "Centres of training images, tried on the test split."
+            "Centres computed from training images, tested on the test split."
         }
         "kNN" => "The vote of the most similar training images.",
         "linear probe" => "One linear layer fitted with all training labels.",

@@ -39,8 +39,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         @let watched: Vec<Markup> = WATCHED.iter().filter_map(|watched| watch(report, watched)).collect();
         @if !watched.is_empty() {
             h3 { "What the outputs looked like" }
-            p { "The vectors that the loss compares, brought to length 1, of one batch at a time. \
-                 They tell early whether training collapses." }
+            p { "These curves are of the vectors that the loss compares, scaled to length 1, one batch \
+                 at a time. They show early whether training collapses." }
             div.charts { @for chart in &watched { (chart) } }
         }
     };
@@ -55,6 +55,8 @@ struct Curve<'a> {
     words: &'a dyn Fn(f64) -> String,
     /// Approximate number of ticks on the y axis.
     ticks: usize,
+    /// Whether the y axis is logarithmic where the data span decades.
+    decades: bool,
     /// The y axis. `None` if it only has to span the data.
     y: Option<Axis>,
     reference: Option<Reference>,
@@ -65,8 +67,9 @@ struct Curve<'a> {
 fn draw(report: &Report, curve: Curve<'_>) -> Option<Markup> {
     let points: Vec<(f64, f64)> =
         report.metrics.iter().filter_map(|point| Some((point.epoch, (curve.of)(point)?))).collect();
-    let fitted = Axis::fit(points.iter().map(|point| point.1), curve.ticks)?;
-    let x = Axis::fit(report.metrics.iter().map(|point| point.epoch).chain([0.0]), 5)?;
+    let fit = if curve.decades { Axis::decades } else { Axis::fit };
+    let fitted = fit(&mut points.iter().map(|point| point.1), curve.ticks)?;
+    let x = Axis::fit(&mut report.metrics.iter().map(|point| point.epoch).chain([0.0]), 5)?;
     let chart = LineChart {
         title: curve.title,
         caption: curve.caption,
@@ -85,11 +88,11 @@ fn draw(report: &Report, curve: Curve<'_>) -> Option<Markup> {
 fn loss(report: &Report) -> Option<Markup> {
     let curve = Curve {
         title: "Training loss",
-        caption: html! { "What training makes smaller: how hard the encoder finds its task. \
-        Should fall." },
+        caption: html! { "How hard the encoder finds its task. Should fall." },
         of: &|point| Some(point.train_loss),
         words: &|loss| format!("loss {}", number(loss)),
         ticks: 5,
+        decades: true,
         y: None,
         reference: None,
         dots: false,
@@ -104,11 +107,12 @@ fn accuracy(report: &Report) -> Option<Markup> {
         (classes > 1).then(|| Reference { at: 1.0 / classes as f64, label: "guessing".into() });
     let curve = Curve {
         title: "Validation accuracy (kNN)",
-        caption: html! { "Whether the task teaches something useful: classes named by nearest \
-        neighbours, on images held back from training. Should rise." },
+        caption: html! { "Classes named by nearest neighbours, on images held back from \
+        training. Should rise." },
         of: &|point| point.val_knn_acc1,
         words: &|share| format!("{} right", percent(share)),
         ticks: 5,
+        decades: false,
         y: Some(Axis::shares()),
         reference,
         dots: true,
@@ -122,26 +126,36 @@ const WATCHED: [(&str, &str, &str); 7] = [
     (
         "output_std",
         "Spread",
-        "Their deviation: 1 is as spread as can be, 0 is a single point, which means collapse.",
+        "Standard deviation of the outputs. It rises to near 1, which is as spread as can be; at 0 \
+         all are one point, which means collapse.",
     ),
-    ("rank_me", "Effective rank (RankMe)", "How many directions they use. Near 1 means collapse."),
+    (
+        "rank_me",
+        "Effective rank (RankMe)",
+        "How many directions the outputs use. Near 1 means collapse.",
+    ),
     (
         "alignment",
         "Alignment",
-        "Squared distance of two views of an image, from 0 to 4. Should fall, unless all falls \
-         together.",
+        "Squared distance of two views of an image: 0 is equal, 4 opposite. It rises at first, as \
+         the outputs leave the point they start from, and then falls slowly.",
     ),
-    ("uniformity", "Uniformity", "How evenly they fill the sphere. Lower is more even."),
+    (
+        "uniformity",
+        "Uniformity",
+        "How evenly they fill the sphere; lower is more even. Falls most in the first epochs.",
+    ),
     (
         "r_epsilon",
-        "Images whose views part (R_ε)",
-        "Share of images whose two views lie farther apart than ε. Should fall.",
+        "Images with views apart (R_ε)",
+        "Share of images whose views lie more than ε apart. It rises at first, with the spread, \
+         and then falls.",
     ),
     (
         "divergence",
         "Divergence of classes",
-        "Largest product of two classes' centres, in the encoder's own output. Lower is clearer \
-         apart.",
+        "Largest product of the centres of two classes, in the encoder's own output. The lower, the \
+         further apart the classes are.",
     ),
     (
         "alpha_req",
@@ -157,6 +171,7 @@ fn watch(report: &Report, (name, title, caption): &(&str, &str, &str)) -> Option
         of: &|point| point.watched.get(*name).copied(),
         words: &|value| number(value),
         ticks: 3,
+        decades: false,
         y: None,
         reference: None,
         dots: *name == "divergence",
@@ -172,6 +187,7 @@ fn rate(report: &Report) -> Option<Markup> {
         of: &|point| Some(point.learning_rate),
         words: &|rate| format!("rate {}", number(rate)),
         ticks: 3,
+        decades: false,
         y: None,
         reference: None,
         dots: false,
@@ -189,7 +205,8 @@ fn speed(report: &Report) -> Option<Markup> {
         words: &|speed| format!("{} views/s", number(speed)),
         // Start at 0, so that small changes look small.
         ticks: 4,
-        y: Axis::fit(speeds().chain([0.0]), 4),
+        decades: false,
+        y: Axis::fit(&mut speeds().chain([0.0]), 4),
         reference: None,
         dots: false,
         height: 80.0,

@@ -3,18 +3,23 @@
 
 use maud::{Markup, html};
 
-use super::chart::{Axis, Dot, WIDTH, round, scatter};
+use super::chart::{Axis, Dot, Scale, WIDTH, round, scatter};
 use super::{Section, document, map, protocol};
 use crate::experiment::{
-    Experiment, Figure, Finding, ResultColumn, ResultRow, ResultTable, published_text,
+    Experiment, Figure, Finding, Outcome, ResultColumn, ResultRow, ResultTable, published_text,
 };
-use crate::format::{NONE, counted, duration};
+use crate::format::{NONE, counted, duration, percent};
+use crate::record::PAGE_FILE;
+
+/// Number of runs that are listed without a click.
+const FEW: usize = 12;
 
 /// Draws an experiment as one HTML page. Works for an experiment in progress; missing parts are
 /// left out.
 pub fn render_experiment(experiment: &Experiment) -> String {
     let mut sections = vec![results(&experiment.tables)];
     sections.extend(maps(experiment));
+    sections.extend(runs(experiment));
     sections.push(again(experiment));
     document(&experiment.title, &experiment.selfsame, header(experiment), &sections, None)
 }
@@ -57,7 +62,7 @@ fn outcome(finding: &Finding) -> String {
     match (of, holds, clear) {
         (0, ..) => "no run to tell by yet".to_owned(),
         (_, 0, _) => held,
-        (.., 0) => held + ", no further than chance may go",
+        (.., 0) => format!("undecided: {held}, no further than chance may go"),
         _ if finding.is_clear() => held + ", beyond chance",
         _ => format!("{held}, beyond chance in {clear}"),
     }
@@ -79,20 +84,25 @@ fn results_of(table: &ResultTable) -> Markup {
     let drawn: Vec<usize> =
         (0..table.columns.len()).filter(|&at| table.columns[at].drawn).collect();
     let figures: Vec<&Figure> = drawn.iter().flat_map(|&at| own(table, at)).collect();
-    let ends =
-        |figure: &&Figure| [-1.0, 1.0].map(|side| figure.mean + side * figure.half.unwrap_or(0.0));
+    let ends = |figure: &&Figure| ends(figure);
     let theirs = Axis::fit(
-        figures.iter().filter_map(|figure| figure.published).map(|published| published.0),
+        &mut figures.iter().filter_map(|figure| figure.published).map(|published| published.0),
         3,
     );
-    let axes = Axis::fit(figures.iter().flat_map(ends), if theirs.is_some() { 3 } else { 5 })
+    let axes = Axis::fit(&mut figures.iter().flat_map(ends), if theirs.is_some() { 3 } else { 5 })
         .map(|ours| (ours, theirs));
     let published = axes.as_ref().is_some_and(|(_, theirs)| theirs.is_some());
     html! {
-        @if !table.name.is_empty() { p.lead { "Images: " (table.name) ". Means over seeds; the \
-            line through a dot is its 95% interval." @if published { " Hollow, with an axis of \
-                their own: the published figures." } } }
-        @else { p.lead { "Means over seeds; the line through a dot is its 95% interval." } }
+        p.lead {
+            @if !table.name.is_empty() { "Images: " (table.name) ". " }
+            @if figures.iter().any(|figure| figure.half().is_some()) {
+                "Means over seeds; the line through a dot is its 95% interval."
+            } @else if figures.iter().any(|figure| figure.seeds > 1) {
+                "Means over seeds. Two seeds give no interval worth showing, so what differs by \
+                 little stays undecided."
+            } @else { "One run each, so there is no interval over seeds." }
+            @if published { " Hollow, with an axis of their own: the published figures." }
+        }
         @if let Some((ours, theirs)) = &axes {
             div.scatters {
                 @for &at in &drawn { (dots(table, at, ours, theirs.as_ref())) }
@@ -125,9 +135,17 @@ fn state(finding: &Finding) -> Markup {
             (0, _) => span.state.fails { "does not hold" },
             (holds, of) if holds < of => span.state { "holds in " (holds) " of " (of) },
             _ if finding.is_clear() => span.state.holds { "holds" },
+            _ if finding.clear == 0 => span.state { "undecided" },
             _ => span.state { "holds in the means" },
         }
     }
+}
+
+/// Returns the ends of the interval of a percentage, or the mean twice. An interval may leave the
+/// percentages that there are; a picture does not.
+fn ends(figure: &Figure) -> [f64; 2] {
+    let half = figure.half().unwrap_or(0.0);
+    [-half, half].map(|side| (figure.mean + side).clamp(0.0, 100.0))
 }
 
 fn own(table: &ResultTable, column: usize) -> impl Iterator<Item = &Figure> {
@@ -162,7 +180,7 @@ fn dots(table: &ResultTable, at: usize, ours: &Axis, theirs: Option<&Axis>) -> M
     };
     html! {
         figure.chart {
-            figcaption { h3 { (column.name) } @if column.smaller_is_better { p { "Smaller is \
+            figcaption { h3 { (column.name) @if !column.name.contains('%') { " (%)" } } @if column.smaller_is_better { p { "Smaller is \
                 better." } } }
             svg viewBox={ "0 0 " (WIDTH) " " (bottom + if theirs.is_some() { 36.0 } else { 22.0 }) } role="img" aria-label={ (column.name) ": " (rows.len()) " rows, in the table below" } {
                 g.axes {
@@ -180,7 +198,8 @@ fn dots(table: &ResultTable, at: usize, ours: &Axis, theirs: Option<&Axis>) -> M
                         g.result {
                             title { (row.name) ": " (figure.text(column.digits)) @if let Some(published) = figure.published { ", published " (published_text(published, digits)) } }
                             @if let (Some(axis), Some((published, _))) = (theirs, figure.published) { circle.published cx=(their_x(axis, published)) cy=(y) r="4" {} }
-                            @if let Some(half) = figure.half { path.line d={ "M" (our_x(figure.mean - half)) " " (y) "H" (our_x(figure.mean + half)) } {} }
+                            @let [low, high] = ends(figure);
+                            @if low < high { path.line d={ "M" (our_x(low)) " " (y) "H" (our_x(high)) } {} }
                             circle.dot cx=(our_x(figure.mean)) cy=(y) r="4.5" {}
                         }
                     }
@@ -206,7 +225,7 @@ fn against_first(table: &ResultTable, drawn: &[usize], at: usize) -> Markup {
     let alternative = format!("{measured} over {over}");
     let heading = html! { h3 { (alternative) } p { "To the left the forecast is better, below \
     what was measured." } };
-    scatter(heading, &alternative, over, &dots, &|_, label| label.to_owned())
+    scatter(heading, &alternative, over, &dots, Scale::Plain)
 }
 
 fn grid(table: &ResultTable) -> Markup {
@@ -247,6 +266,57 @@ fn maps(experiment: &Experiment) -> Option<Section> {
         }
     };
     Some(Section { id: "maps", short: "Maps", title: "Where the encoders put the images", body })
+}
+
+/// Lists the complete runs, each with a link to its page.
+fn runs(experiment: &Experiment) -> Option<Section> {
+    let linked: Vec<&Outcome> =
+        experiment.outcomes.iter().filter(|outcome| !outcome.run.is_empty()).collect();
+    if linked.is_empty() {
+        return None;
+    }
+    let has = |part: fn(&Outcome) -> &str| linked.iter().any(|outcome| !part(outcome).is_empty());
+    let (sets, columns) = (has(|outcome| &outcome.set), has(|outcome| &outcome.column));
+    let table = html! {
+        div.scroll.card tabindex="0" role="region" aria-label="Table of runs" {
+            table.classes.runs {
+                thead { tr {
+                    @if sets { th scope="col" { "Images" } }
+                    th scope="col" { "Row" }
+                    @if columns { th scope="col" { "Column" } }
+                    th scope="col" { "Seed" } th scope="col" { "kNN" } th scope="col" { "Linear probe" } th scope="col" { "Page" }
+                } }
+                tbody { @for outcome in &linked { tr {
+                    @if sets { td { (outcome.set) } }
+                    th scope="row" { (outcome.row) }
+                    @if columns { td { (outcome.column) } }
+                    td { (outcome.seed) } td { (percent(outcome.knn_acc1)) } td { (percent(outcome.linear_acc1)) }
+                    td { a href=(href(&outcome.run)) { (outcome.run) } }
+                } } }
+            }
+        }
+    };
+    let body = html! {
+        p.lead { "Each run has a page of its own, which the links open as long as this page lies in the \
+                  folder of the experiment." }
+        @if linked.len() <= FEW { (table) }
+        @else { details { summary { (counted(linked.len() as u64, "run", "runs")) } (table) } }
+    };
+    Some(Section { id: "runs", short: "Runs", title: "The runs", body })
+}
+
+/// Returns the address of the page of a run in a folder beside this page.
+fn href(folder: &str) -> String {
+    let mut address = String::from("./");
+    for byte in folder.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
+                address.push(byte.into());
+            }
+            byte => address += &format!("%{byte:02X}"),
+        }
+    }
+    address + "/" + PAGE_FILE
 }
 
 fn again(experiment: &Experiment) -> Section {
@@ -312,6 +382,24 @@ mod tests {
             tables,
             ..Experiment::default()
         })
+    }
+
+    #[test]
+    fn runs_are_linked_wherever_their_names_lead() {
+        let outcome =
+            Outcome { run: "runs/a b?\"<#%".into(), row: "a".into(), ..Outcome::default() };
+        let page =
+            render_experiment(&Experiment { outcomes: vec![outcome], ..Experiment::default() });
+        assert!(page.contains("href=\"./runs/a%20b%3F%22%3C%23%25/report.html\""), "{page}");
+        assert!(!page.contains("runs/a b?\"<"), "a name is escaped");
+    }
+
+    #[test]
+    fn no_interval_leaves_the_percentages() {
+        let figure = |mean, half, seeds| Figure { mean, half: Some(half), seeds, published: None };
+        assert_eq!(ends(&figure(10.0, 25.0, 3)), [0.0, 35.0]);
+        assert_eq!(ends(&figure(95.0, 25.0, 3)), [70.0, 100.0]);
+        assert_eq!(ends(&figure(50.0, 25.0, 2)), [50.0, 50.0]);
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn alignment(record: &CertificateRecord) -> Markup {
             finding: html! {
                 @match alignment {
                     Some(alignment) => {
-                        "The mean squared distance between two views of an image; of two \
+                        "The mean squared distance between two views of an image; between views of \
                          different images it is "
                         (number(alignment.chance.value)) ". Smaller is better. "
                         @if alignment.unbiased.is_some() {
@@ -191,7 +191,7 @@ fn concentration(record: &CertificateRecord) -> Markup {
         record,
         &Dial {
             factor: Factor::Concentration,
-            question: "Do images of one class share near views, and those of two not?",
+            question: "Are views of one class closer than views of two?",
             good: separation.map(|separation| 2.0 * separation.value - 1.0),
             reading: html! {
                 "separation "
@@ -201,8 +201,8 @@ fn concentration(record: &CertificateRecord) -> Markup {
             finding: html! {
                 @match concentration {
                     Some(concentration) => {
-                        @if classes > 1 { "How often two images of one class have nearer views \
-                                           than two of different classes. " }
+                        @if classes > 1 { "How often the nearest views of a same-class pair are \
+                                           closer than those of a different-class pair. " }
                         @else { "There is a single class, so nothing can be nearer than another \
                                  class. " }
                         "Within δ = " (number_to(concentration.levels.value, concentration.levels.trust.side())) "/255 a channel, σ: " (share_in_words(&concentration.sigma))
@@ -210,7 +210,7 @@ fn concentration(record: &CertificateRecord) -> Markup {
                             lies together"
                         @if classes > 1 { "; at that distance " (percent(concentration.overlap.value)) " \
                             of the images also have one of another class near" }
-                        ". It is a matter of pixels and of the augmentation alone: no training \
+                        ". This depends only on the pixels and the augmentation: no training \
                          changes it."
                     }
                     None => (unmeasured()),
@@ -226,7 +226,7 @@ fn spread(record: &CertificateRecord) -> Markup {
     let Some(alignment) = &record.alignment else { return html! {} };
     let points: Vec<(f64, f64)> =
         alignment.curve.iter().map(|&[epsilon, outside]| (epsilon, outside)).collect();
-    let Some(x) = Axis::fit(points.iter().map(|point| point.0).chain([0.0]), 5) else {
+    let Some(x) = Axis::fit(&mut points.iter().map(|point| point.0).chain([0.0]), 5) else {
         return html! {};
     };
     let readout = |epsilon: f64, outside: f64| {
@@ -238,9 +238,9 @@ fn spread(record: &CertificateRecord) -> Markup {
     };
     LineChart {
         title: "R_ε: images whose views are spread",
-        caption: html! { "Share of images with two views more than ε apart; on the sphere, \
-        opposite points are 2 apart. The sooner it falls, the better the views \
-        are aligned." },
+        caption: html! { "Share of images whose views lie more than ε apart; opposite points of \
+        the sphere are 2 apart. The sooner it falls, the better the views are \
+        aligned." },
         x_label: "distance ε of embeddings",
         x,
         y: Axis::shares(),
@@ -263,6 +263,8 @@ fn heat(record: &CertificateRecord) -> Markup {
     }
     let names = k <= NAMED;
     let left = if names { 92.0 } else { 8.0 };
+    // The names of columns stand upright above them.
+    let top = if names { 78.0 } else { 4.0 };
     let cell = (SIDE - left - 8.0) / k as f64;
     let place = |at: usize, start: f64| round(start + at as f64 * cell);
     let off_diagonal = || {
@@ -281,18 +283,19 @@ fn heat(record: &CertificateRecord) -> Markup {
             figcaption {
                 h3 { "Divergence of every two classes" }
                 p { "Products of class centres, from " (number(low)) ", empty, \
-                    to " (number(high)) ", full: the fuller, the closer. Columns are the classes \
-                                         in the order of the rows." }
+                    to " (number(high)) ", full: the fuller, the closer."
+                    @if !names { " Columns are the classes in the order of the rows." } }
             }
-            svg.heat viewBox={ "0 0 " (SIDE) " " (round(cell * k as f64 + 12.0)) } role="img"
+            svg.heat viewBox={ "0 0 " (SIDE) " " (round(top + cell * k as f64 + 8.0)) } role="img"
                 aria-label={ "Products of the centres of " (k) " classes; the closest pairs are \
                     named below" } {
                 @for a in 0..k {
-                    @if names { text x=(left - 6.0) y=(place(a, 8.0) + cell / 2.0 + 3.5) text-anchor="end" { (short(&record.classes[a].name)) } }
+                    @if names { text x=(left - 6.0) y=(place(a, top) + cell / 2.0 + 3.5) text-anchor="end" { (short(&record.classes[a].name)) }
+                        text transform={ "translate(" (round(place(a, left) + cell / 2.0 + 3.5)) " " (top - 5.0) ") rotate(-90)" } { (short(&record.classes[a].name)) } }
                     @for b in 0..k {
                         @let product = products[a * k + b];
                         @if a != b && product.is_finite() {
-                            rect x=(place(b, left)) y=(place(a, 4.0)) width=(round(cell - 1.0)) height=(round(cell - 1.0))
+                            rect x=(place(b, left)) y=(place(a, top)) width=(round(cell - 1.0)) height=(round(cell - 1.0))
                                 fill-opacity=(format!("{:.3}", fullness(product))) {
                                 title { (record.classes[a].name) " \
                                     and " (record.classes[b].name) ": " (number(product)) }
@@ -314,7 +317,7 @@ fn closest(record: &CertificateRecord) -> Markup {
     let name = |class: usize| record.classes.get(class).map_or("", |class| class.name.as_str());
     html! {
         h3 { "The closest classes" }
-        p.lead { "These are the ones most easily taken for each other." }
+        p.lead { "These pairs are the most easily confused." }
         ul.closest-classes {
             @for Pair { classes: [a, b], product, .. } in divergence.closest.iter().take(SHOWN) {
                 li {

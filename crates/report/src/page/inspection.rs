@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 
-use super::chart::{Dot, scatter};
+use super::chart::{Dot, Scale, scatter};
 use super::{Section, dataset, document, protocol, tile};
 use crate::Sprite;
 use crate::format::{count, counted, number, percent};
@@ -330,7 +330,7 @@ impl Page<'_> {
         };
         let dots: Vec<Dot<'_>> = sizes.iter().take(DOTS).map(dot).collect();
         let heading = html! { h3 { "Height over width, in pixels, as stored" } };
-        html! { div.charts { (scatter(heading, "heights over widths of files", "width", &dots, &|_, label| label.to_owned())) } }
+        html! { div.charts { (scatter(heading, "heights over widths of files", "width", &dots, Scale::Plain)) } }
     }
 
     fn plan(&self) -> Section {

@@ -65,13 +65,14 @@ fn shown(
 pub(super) fn legend() -> Markup {
     html! {
         p.quiet {
-            b { "exact" } ": computed from the images and views measured, true of them up to \
+            b { "exact" } ": computed from the images and views measured, and true of them up to \
                            rounding. "
-            b { "estimate" } ": what others of their kind would give, with its 95% interval. "
-            b { "bound" } ": proved; the truth is at most, or at least, that, and it is rounded \
-                           to that side. "
-            b { "assumed" } ": true only if something is that was not proved; point at it to see \
-                             what."
+            b { "estimate" } ": what other images of the same kind would give, with its 95% \
+                              interval. "
+            b { "bound" } ": proved to be at most, or at least, this number, which is rounded to \
+                           that side. "
+            b { "assumed" } ": true only under an assumption that was not proved; point at it to \
+                             see which."
         }
     }
 }

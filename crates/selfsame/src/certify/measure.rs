@@ -105,7 +105,7 @@ fn errors(found: &ClassFacts<'_>, views: usize) -> Vec<Named> {
     let Errors { overall, any_view, .. } = found.errors;
     let left_out = found.error_left_out.map(|(error, images)| {
         let interval = wilson(error, images as u64);
-        let method = "each image left out of its centre; Wilson, 95 %";
+        let method = "each image left out of its centre; Wilson, 95%";
         estimate(error, [interval.low, interval.high], method, images)
     });
     let errors = [

@@ -225,7 +225,7 @@ impl Subject<'_> {
             Trust::Exact if bounds => Trust::Estimate {
                 low: interval.map(|[low, _]| low),
                 high: interval.map(|[_, high]| high),
-                method: "difference of two bounds; 95 % by a delete-half jackknife".into(),
+                method: "difference of two bounds; 95% by a delete-half jackknife".into(),
                 sample: self.probe.images.len(),
             },
             trust => trust,

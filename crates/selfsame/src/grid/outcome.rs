@@ -76,7 +76,9 @@ impl Cell {
         }
         let watched = |name: &str| last.and_then(|point| point.watched.get(name).copied());
         let validation = points.iter().filter_map(|point| Some((point.epoch, point.val_knn_acc1?)));
+        let folder = run.strip_prefix(out).unwrap_or(&run);
         Ok(Some(Outcome {
+            run: folder.display().to_string().replace('\\', "/"),
             set: self.set.clone(),
             row: self.row.clone(),
             column: self.column.clone(),

@@ -184,7 +184,7 @@ pub fn infonce_sampled(views: &Views<'_>, draws: usize, seed: u64) -> Result<Inf
     let trust = Trust::Estimate {
         low: Some(value - half),
         high: Some(value + half),
-        method: "empirical Bernstein, 95 %".into(),
+        method: "empirical Bernstein, 95%".into(),
         sample: draws,
     };
     Ok(InfoNce { l1: l1(views), l2: Quantity { value, trust } })

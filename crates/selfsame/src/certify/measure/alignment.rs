@@ -70,7 +70,7 @@ fn unbiased(embedded: &EmbeddedImages<'_>) -> Result<Option<Quantity>, Error> {
     let trust = Trust::Estimate {
         low: half.map(|half| (value - half).max(0.0)),
         high: half.map(|half| value + half),
-        method: "Student's t over images, 95 %".into(),
+        method: "Student's t over images, 95%".into(),
         sample: embedded.images,
     };
     Ok(Some(Quantity { value, trust }))
@@ -104,7 +104,7 @@ fn spread_at(
     let outside = facts.diameters.share_above(epsilon);
     // ε was chosen from the same images that are counted, so the interval must hold at every ε.
     let interval = band(outside, images as u64);
-    let method = "Dvoretzky, Kiefer and Wolfowitz, 95 % at every ε at once";
+    let method = "Dvoretzky, Kiefer and Wolfowitz, 95% at every ε at once";
     let bound = spread::finite(facts.alignment.finite, facts.embedded.views, epsilon)?;
     Ok(Spread {
         epsilon,
@@ -134,7 +134,7 @@ fn published(
         "views are made by {discrete} discrete transformations and {continuous} continuous \
          parameters, a whole turn of which moves a view no further than two images can be apart, \
          the largest ratio seen is the Lipschitz constant, and L_align of two views drawn is no \
-         more than the upper end of its 95 % interval, {most:.4}"
+         more than the upper end of its 95% interval, {most:.4}"
     );
     Ok(rate.ln_bound(most)?.map(|ln| Quantity {
         value: ln / std::f64::consts::LN_10,

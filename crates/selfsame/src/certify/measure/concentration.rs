@@ -20,7 +20,7 @@ pub fn concentration(labels: &Labels, found: &PixelFacts<'_>) -> ConcentrationRe
         let of_halves: Vec<f64> = of_halves.iter().map(measure).collect();
         let (ends, method) = match halves.interval(value, &of_halves, [0.0, 1.0]) {
             Some(ends) if !few && ends[0] < ends[1] => {
-                (Some(ends), "delete-half jackknife over images, 95 %")
+                (Some(ends), "delete-half jackknife over images, 95%")
             }
             Some(_) if !few => (None, "all halves of the images give the same"),
             _ => (None, "a class has too few images to make halves of"),

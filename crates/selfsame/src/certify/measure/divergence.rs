@@ -76,7 +76,7 @@ fn upper_end(l2: &Quantity) -> (f64, Trust) {
     match &l2.trust {
         Trust::Estimate { high: Some(high), .. } => (
             *high,
-            Trust::Assumed { that: "L_2 lies below the upper end of its 95 % interval".into() },
+            Trust::Assumed { that: "L_2 lies below the upper end of its 95% interval".into() },
         ),
         trust => (l2.value, Trust::of_bound(Side::AtMost, &[(trust, Side::AtMost)])),
     }
