@@ -105,7 +105,7 @@ impl Roofline {
     /// let half = Operation { name: "x".into(), times: 2, seconds: 2.0, operations: 1e12, bytes: 1e9 };
     /// let roofline = Roofline { peak_operations: 1e12, peak_bytes: 1e10, operations: vec![half], ..Roofline::default() };
     /// assert_eq!(roofline.least(), 2.0);
-    /// assert!(roofline.table().contains("| x | 2 | 4000.0 | 500.0 | 50 % | 0.5 | 5 % | compute | 50 % |"));
+    /// assert!(roofline.table().contains("| x | 2 | 4000.0 | 500.0 | 50% | 0.5 | 5% | compute | 50% |"));
     /// ```
     pub fn table(&self) -> String {
         let mut text = String::from(
