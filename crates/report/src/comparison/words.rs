@@ -174,9 +174,14 @@ fn settings(comparison: &Comparison) -> Option<String> {
     let names: Vec<String> = settings.iter().enumerate().map(named).collect();
     Some(match settings.as_slice() {
         [] => "Their settings are the same, the seed included.".into(),
-        [seed] if seed == "seed" => "Their settings are the same but for the seed, so what \
-                                     differs is chance in training."
-            .into(),
+        [seed] if seed == "seed" => match comparison.verdict {
+            Verdict::DifferentImages => "Their settings are the same but for the seed, which also \
+                                         chose the test images."
+                .into(),
+            _ => "Their settings are the same but for the seed, so what differs is chance in \
+                  training."
+                .into(),
+        },
         [_] => format!("They differ in one setting: {}.", names[0]),
         all => format!("They differ in {} settings: {}.", all.len(), listed(&names)),
     })
@@ -433,6 +438,9 @@ mod tests {
         both.settings = vec!["seed".into()];
         assert!(verdict(&both)[1].starts_with("Their settings are the same but for the seed"));
         assert_eq!(verdict(&both).len(), 2);
+        both.verdict = Verdict::DifferentImages;
+        assert!(verdict(&both)[1].ends_with("which also chose the test images."));
+        both.verdict = Verdict::Better;
         both.settings = Vec::new();
         assert_eq!(verdict(&both)[1], "Their settings are the same, the seed included.");
         // A certificate without a run has no settings.
