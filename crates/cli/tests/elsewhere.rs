@@ -178,7 +178,7 @@ fn labels_come_from_a_table_for_views_and_for_an_encoder_from_elsewhere() {
     let certified = json(&run(folder.path(), &format!("{certify} {line}")));
     assert!(certified["command"].to_string().contains("labels.csv"), "{certified}");
     // Without the table there are no classes, so less is measured.
-    let unlabelled = json(&run(folder.path(), &format!("{certify} --views 2 --json")));
+    let unlabelled = json(&run(folder.path(), &format!("{certify} --views 2 --json --overwrite")));
     let concentration = |result: &Value| result["concentration"].is_object();
     assert!(concentration(&certified) && !concentration(&unlabelled));
 }

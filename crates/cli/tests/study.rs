@@ -71,7 +71,7 @@ fn a_study_measures_three_ways_and_eval_measures_the_same() {
         assert_eq!(again[subject], study[subject], "{subject}");
     }
     // Settings that a run has settled cannot be changed on the way.
-    let output = run(["study", "--resume", &out.display().to_string(), "--epochs", "9"]);
+    let output = run(["study", "--resume", &out.display().to_string(), "--batch", "9"]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     // A finished study that is resumed has nothing left to train and says the same.
     let resumed = json(vec!["study".into(), "--resume".into(), out.display().to_string()]);

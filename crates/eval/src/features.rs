@@ -205,8 +205,9 @@ impl Rows for Levelled<'_> {
         let mean = into.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
         let square = |&value: &f32| (f64::from(value) - mean).powi(2);
         let deviation = (into.iter().map(square).sum::<f64>() / count).sqrt();
-        // A smaller deviation is rounding.
-        let scale = if deviation > 1e-6 * mean.abs() { 1.0 / deviation } else { 0.0 };
+        // A smaller deviation may be the rounding of the values.
+        let rounding = 2.0 * f64::from(f32::EPSILON) * mean.abs();
+        let scale = if deviation > rounding { 1.0 / deviation } else { 0.0 };
         for value in into {
             *value = ((f64::from(*value) - mean) * scale) as f32;
         }
