@@ -168,7 +168,7 @@ pub struct Pretrain {
 }
 
 /// What a run that goes on keeps. Where its images lie may change, and epochs may be added.
-const RUN_KEEPS: [&str; 27] = [
+const RUN_KEEPS: [&str; 29] = [
     "config",
     "image_size",
     "source_size",
@@ -193,8 +193,10 @@ const RUN_KEEPS: [&str; 27] = [
     "weight_decay",
     "clip_norm",
     "knn_every",
+    "knn_k",
     "set",
     "seed",
+    "split_seed",
     "out",
 ];
 
@@ -441,8 +443,8 @@ pub struct Eval {
     /// Which weights: those of the last step, or of the best validation kNN
     #[arg(long, value_parser = checkpoints(), default_value = "last")]
     pub checkpoint: Which,
-    /// Neighbours of kNN, such as 200, the number of published figures [default: the run's; without
-    /// one, chosen for each representation without the test split]
+    /// Neighbours of kNN, such as 200, the number of published figures [default: the run's setting;
+    /// if it has none, chosen for each representation without the test split]
     #[arg(long, value_name = "K", value_parser = from_1_to(1 << 20))]
     pub knn_k: Option<usize>,
     #[command(flatten)]
@@ -1267,4 +1269,26 @@ pub enum ExportFormat {
     /// The encoder as ONNX, from RGB bytes of any size to embeddings: resizing and normalising are
     /// inside
     Onnx,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn a_resumed_run_ignores_no_setting() {
+        let command = Args::command();
+        let study = command.find_subcommand("study").unwrap();
+        // What may change: where the images lie, and how far the run is to go.
+        let may_change = ["data", "labels", "epochs"];
+        for group in ["Images", "Training"] {
+            let group = study.get_groups().find(|found| found.get_id() == group).unwrap();
+            for setting in group.get_args().map(clap::Id::as_str) {
+                let kept = RUN_KEEPS.contains(&setting);
+                assert_eq!(!kept, may_change.contains(&setting), "{setting}");
+            }
+        }
+    }
 }

@@ -83,14 +83,6 @@ pub fn resume(args: &args::Pretrain) -> ResumeOptions {
     }
 }
 
-/// Returns the folder of a new run.
-///
-/// # Errors
-/// If the configuration that is to be taken cannot be read.
-pub fn folder(args: &args::Pretrain) -> Result<PathBuf, selfsame::Error> {
-    Ok(pretrain(args)?.folder())
-}
-
 impl PrecisionName {
     /// Returns the requested precision; `None` for `auto`.
     pub fn asked(self) -> Option<Precision> {

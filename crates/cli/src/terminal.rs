@@ -12,7 +12,7 @@ use anyhow::Context;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use selfsame::Run;
 
-use crate::words::visible;
+use crate::words::{one_line, visible};
 
 /// Exit code of a process that Ctrl-C ended.
 pub const INTERRUPTED: u8 = 130;
@@ -121,8 +121,7 @@ impl Live {
 
 impl selfsame::Progress for Live {
     fn note(&mut self, note: &str) {
-        // Names of files may hold line breaks.
-        let note = visible(&note.replace('\n', "\u{fffd}"));
+        let note = one_line(note);
         match &self.stage {
             Some(stage) => stage.bar.line(&note),
             None => status(note),

@@ -16,6 +16,11 @@ pub fn visible(text: &str) -> String {
     text.chars().map(visible).collect()
 }
 
+/// Returns a text on one line, as a terminal may show it: names of files can hold line breaks.
+pub fn one_line(text: &str) -> String {
+    visible(&text.replace('\n', "\u{fffd}"))
+}
+
 /// Converts a path to text for people and JSON, even if it is not valid UTF-8.
 pub fn shown(path: &Path) -> String {
     path.display().to_string()

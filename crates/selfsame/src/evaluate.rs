@@ -61,8 +61,8 @@ impl Default for EvaluateOptions {
 }
 
 /// Measures a run's encoder on the test split, together with raw pixels and the encoder before
-/// training, and writes `eval.json`, `map.json`, `predictions.json` and the page into the run's
-/// folder.
+/// training, looks at single images, and writes the results and the page into the run's folder.
+/// ARCHITECTURE.md lists the files.
 ///
 /// # Errors
 /// If the folder is not a run, if its images have changed, or if its weights are missing or
@@ -83,8 +83,8 @@ pub fn evaluate(
 ) -> Result<Evaluation, Error> {
     let run = Run::open(run)?;
     let plan = run.plan()?;
+    check_knn_k(options.knn_k)?;
     let plan = match options.knn_k {
-        Some(0) => return Err(Error::option("knn-k", 0, "it must be at least 1")),
         Some(k) => plan.voting(k),
         None => plan,
     };
@@ -101,8 +101,8 @@ pub fn evaluate(
     Ok(evaluation)
 }
 
-/// Measures the encoder of a run whose folder is locked, and writes `map.json`,
-/// `predictions.json` and `eval.json`.
+/// Measures the encoder of a run whose folder is locked, looks at single images with it, and writes
+/// all of it but the page.
 pub(crate) fn evaluate_run(
     run: &Run,
     plan: &Plan,
@@ -124,11 +124,9 @@ pub(crate) fn evaluate_run(
         device,
     };
     let (mut evaluation, map, predictions) =
-        measure_encoders(&subject, &mut |line| progress.note(line))?;
-    evaluation.protocol.extend(others.protocol());
+        measure(&subject, others, describe_weights(weights, step), progress)?;
     evaluation.step = Some(step);
     evaluation.too_short = (plan.init.is_none() && step < USUAL_STEPS).then_some(USUAL_STEPS);
-    evaluation.protocol.push(("Weights measured".into(), describe_weights(weights, step)));
     if plan.init.is_some() {
         let start = "with the weights that it was given to start from, before this training";
         evaluation.protocol.push(("Untrained encoder".into(), start.into()));
@@ -139,6 +137,27 @@ pub(crate) fn evaluate_run(
     look_at_images(run, dataset, (&trained, step), device, progress)?;
     write_json(&run.path().join(EVAL_FILE), &evaluation)?;
     Ok(evaluation)
+}
+
+fn check_knn_k(k: Option<usize>) -> Result<(), Error> {
+    match k {
+        Some(0) => Err(Error::option("knn-k", 0, "it must be at least 1")),
+        _ => Ok(()),
+    }
+}
+
+/// Measures encoders; `weights` describes those of the first.
+fn measure(
+    subject: &Subject<'_>,
+    others: &Others,
+    weights: String,
+    progress: &mut dyn Progress,
+) -> Result<(Evaluation, EmbeddingMap, Option<Predictions>), Error> {
+    let (mut evaluation, map, predictions) =
+        measure_encoders(subject, &mut |line| progress.note(line))?;
+    evaluation.protocol.extend(others.protocol());
+    evaluation.protocol.push(("Weights measured".into(), weights));
+    Ok((evaluation, map, predictions))
 }
 
 /// Writes map and predictions of an evaluation into a folder.

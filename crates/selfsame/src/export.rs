@@ -104,7 +104,14 @@ pub fn export(run: &Path, options: &ExportOptions) -> Result<Exported, Error> {
     let plan = run.plan()?;
     let (encoder, step) = run.trained(&plan, options.weights, &Device::flex())?;
     let weights = run.weights(options.weights)?;
-    let mut about = about(&plan.encoder, plan.data.image_size, plan.data.exif);
+    let content = Content {
+        source: &weights,
+        encoder: &encoder,
+        config: &plan.encoder,
+        image_size: plan.data.image_size,
+        exif: plan.data.exif,
+    };
+    let mut about = content.about();
     let checkpoint = weights.file_stem().unwrap_or_default().to_string_lossy();
     for (key, value) in [
         ("run", name.as_ref()),
@@ -120,7 +127,7 @@ pub fn export(run: &Path, options: &ExportOptions) -> Result<Exported, Error> {
         make_parent(&files.file)?;
         state::write_file(&files.file, &state, &about)?;
     } else {
-        files.write(&weights, &encoder, &plan.encoder, &about)?;
+        files.write(&content, &about)?;
     }
     let Files { file, program } = files;
     Ok(Exported { file, program, encoder: plan.encoder, step: Some(step) })
@@ -156,9 +163,16 @@ pub fn export_encoder(
     let name = source.file_stem().map_or("encoder".into(), |name| name.to_string_lossy());
     let files = Files::new(options, &name)?;
     let image_size = size_of_images(&loaded.config, image_size)?;
-    let mut about = about(&loaded.config, image_size, Exif::default());
+    let content = Content {
+        source,
+        encoder: &loaded.encoder,
+        config: &loaded.config,
+        image_size,
+        exif: Exif::default(),
+    };
+    let mut about = content.about();
     about.insert("weights".to_owned(), source.display().to_string());
-    files.write(source, &loaded.encoder, &loaded.config, &about)?;
+    files.write(&content, &about)?;
     let Files { file, program } = files;
     Ok(Exported { file, program, encoder: loaded.config, step: None })
 }
@@ -199,47 +213,53 @@ impl Files {
         Ok(Self { file, program })
     }
 
-    /// Writes the encoder, whose weights come from the file `source`.
-    fn write(
-        &self,
-        source: &Path,
-        encoder: &Backbone,
-        config: &EncoderConfig,
-        about: &BTreeMap<String, String>,
-    ) -> Result<(), Error> {
+    fn write(&self, content: &Content<'_>, about: &BTreeMap<String, String>) -> Result<(), Error> {
+        let Content { source, encoder, config, image_size, exif } = *content;
         let state = state::read(encoder);
         check_finite(source, &state)?;
         make_parent(&self.file)?;
         let Some(program) = &self.program else {
-            let size = about["image_size"].parse().expect("it was written as a number");
-            return Ok(write_atomic(&self.file, &onnx::model(encoder, size, about))?);
+            let model = onnx::model(encoder, image_size as usize, about);
+            return Ok(write_atomic(&self.file, &model)?);
         };
         state::write_file(&self.file, &state, about)?;
         let name = self.file.file_name().unwrap_or_default().to_string_lossy();
-        let upright = about["exif"] == Exif::Turn.name();
+        let upright = exif == Exif::Turn;
         Ok(write_atomic(program, script::program(&name, config, upright).as_bytes())?)
     }
 }
 
-/// Says what an exported file holds, and how images become what the encoder takes.
-fn about(config: &EncoderConfig, image_size: u32, exif: Exif) -> BTreeMap<String, String> {
-    let channels = |values: [f32; 3]| format!("[{}, {}, {}]", values[0], values[1], values[2]);
-    let mut about = BTreeMap::new();
-    let mut say = |key: &str, value: String| about.insert(key.to_owned(), value);
-    say("selfsame", env!("CARGO_PKG_VERSION").to_owned());
-    say("architecture", config.name().to_owned());
-    say("width", config.width().to_string());
-    if let EncoderConfig::ResNet(config) = config {
-        say("stem", config.stem.name().to_owned());
+/// An encoder, and the images that it takes.
+struct Content<'a> {
+    /// File of the weights.
+    source: &'a Path,
+    encoder: &'a Backbone,
+    config: &'a EncoderConfig,
+    image_size: u32,
+    exif: Exif,
+}
+
+impl Content<'_> {
+    /// Says what an exported file holds, and how images become what the encoder takes.
+    fn about(&self) -> BTreeMap<String, String> {
+        let channels = |values: [f32; 3]| format!("[{}, {}, {}]", values[0], values[1], values[2]);
+        let mut about = BTreeMap::new();
+        let mut say = |key: &str, value: String| about.insert(key.to_owned(), value);
+        say("selfsame", env!("CARGO_PKG_VERSION").to_owned());
+        say("architecture", self.config.name().to_owned());
+        say("width", self.config.width().to_string());
+        if let EncoderConfig::ResNet(config) = self.config {
+            say("stem", config.stem.name().to_owned());
+        }
+        say("dimension", self.config.dim().to_string());
+        say("image_size", self.image_size.to_string());
+        say("exif", self.exif.name().to_owned());
+        say("crop", "centre square".to_owned());
+        say("resize", "bilinear, antialiased".to_owned());
+        say("mean", channels(Normalise::IMAGENET.mean()));
+        say("std", channels(Normalise::IMAGENET.deviation()));
+        about
     }
-    say("dimension", config.dim().to_string());
-    say("image_size", image_size.to_string());
-    say("exif", exif.name().to_owned());
-    say("crop", "centre square".to_owned());
-    say("resize", "bilinear, antialiased".to_owned());
-    say("mean", channels(Normalise::IMAGENET.mean()));
-    say("std", channels(Normalise::IMAGENET.deviation()));
-    about
 }
 
 /// Refuses weights that are infinite or not numbers.

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use selfsame_data::{Dataset, Facts, Image, SplitName};
+use selfsame_eval::equal_images;
 use selfsame_report::inspection::{
     Balance, COPIES_FILE, ClassCounts, Counts, INSPECTION_FILE, INSPECTION_PAGE, Inspection,
     TrainingPlan,
@@ -113,7 +114,7 @@ pub fn inspect(
     if let Some(out) = &options.out {
         std::fs::create_dir_all(out).map_err(Error::file(out))?;
         write_json(&out.join(INSPECTION_FILE), &inspection)?;
-        write_atomic(&out.join(COPIES_FILE), &copies::table(&inspection.copies))?;
+        write_atomic(&out.join(COPIES_FILE), copies::table(&inspection.copies).as_bytes())?;
         write_atomic(&out.join(INSPECTION_PAGE), render_inspection(&inspection).as_bytes())?;
     }
     Ok(inspection)
@@ -157,6 +158,22 @@ impl<'a> All<'a> {
     pub fn label(&self, number: usize) -> Option<u32> {
         let (name, index) = self.place(number);
         self.dataset.split(name).labels().map(|labels| labels[index])
+    }
+
+    /// Returns the name of an image's class.
+    pub(crate) fn class(&self, number: usize) -> Option<&'a str> {
+        self.label(number).map(|label| self.dataset.classes[label as usize].as_str())
+    }
+
+    /// Returns the groups of images with equal pixels.
+    pub(crate) fn equal(&self) -> Vec<Vec<usize>> {
+        let numbers = |group: Vec<_>| group.into_iter().map(|place| self.number(place)).collect();
+        equal_images(self.dataset).into_iter().map(numbers).collect()
+    }
+
+    /// Returns whether some of these images are of different splits.
+    pub(crate) fn crosses(&self, images: &[usize]) -> bool {
+        images.iter().any(|&image| self.split(image) != self.split(images[0]))
     }
 
     fn facts(&self, number: usize) -> &'a Facts {

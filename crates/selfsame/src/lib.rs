@@ -164,6 +164,7 @@ mod inspect;
 mod look;
 mod neighbours;
 mod page;
+mod pictures;
 mod policy;
 mod pretrain;
 mod progress;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use burn::tensor::Device;
 use selfsame_data::Image;
-use selfsame_eval::{Features, clusters, embed, equal_images, knn, sample, suspects, twins};
+use selfsame_eval::{Features, clusters, embed, knn, sample, suspects, twins};
 use selfsame_nn::Backbone;
 use selfsame_report::look::{
     CLUSTERS_FILE, Cluster, Clusters, LOOK_FILE, Labels, Look, Neighbour, Neighbourhood, Pictured,
@@ -14,6 +14,7 @@ use selfsame_report::look::{
 };
 use selfsame_report::{write_atomic, write_json};
 
+use crate::embed::field;
 use crate::inspect::All;
 use crate::{Error, Progress, Run};
 
@@ -63,11 +64,15 @@ impl<'a> Seen<'a> {
         Ok(Self { all, numbers, features })
     }
 
+    /// Returns the features of some rows.
+    fn pick(&self, rows: &[usize]) -> Result<Features, Error> {
+        let values = rows.iter().flat_map(|&row| self.features.row(row)).copied().collect();
+        Ok(Features::new(rows.len(), self.features.dim(), values)?)
+    }
+
     /// Returns those of `k` nearest neighbours of some rows that are not the row itself.
     pub fn nearest(&self, rows: &[usize], k: usize) -> Result<Vec<Vec<knn::Neighbour>>, Error> {
-        let values = rows.iter().flat_map(|&row| self.features.row(row)).copied().collect();
-        let queries = Features::new(rows.len(), self.features.dim(), values)?;
-        let found = knn::nearest(&self.features, &queries, k + 1)?;
+        let found = knn::nearest(&self.features, &self.pick(rows)?, k + 1)?;
         let others = rows.iter().zip(found).map(|(&row, found)| {
             found.into_iter().filter(|other| other.index as usize != row).take(k).collect()
         });
@@ -143,8 +148,7 @@ fn judge(seen: &Seen<'_>, progress: &mut dyn Progress) -> Result<Option<Judged>,
     if sizes.iter().filter(|&&size| size >= suspects::FOLDS).count() < 2 {
         return Ok(None);
     }
-    let values = rows.iter().flat_map(|&row| seen.features.row(row)).copied().collect();
-    let features = Features::new(rows.len(), seen.features.dim(), values)?;
+    let features = seen.pick(&rows)?;
     // The penalty is chosen without the test split, like everything else.
     let chooses = |row: usize| all.split(seen.numbers[rows[row]]) != selfsame_data::SplitName::Test;
     let folds = suspects::FOLDS as u64;
@@ -203,8 +207,7 @@ fn find_twins(seen: &Seen<'_>, pictures: &mut Pictures<'_>) -> Result<Twins, Err
     let mut equal = Vec::new();
     // Equal images have equal features, and are listed once, by their pixels.
     let mut group_of = HashMap::new();
-    for group in equal_images(all.dataset) {
-        let group: Vec<usize> = group.into_iter().map(|place| all.number(place)).collect();
+    for group in all.equal() {
         group_of.extend(group.iter().map(|&image| (image, group[0])));
         equal.extend(group[1..].iter().map(|&image| [group[0], image]));
     }
@@ -225,11 +228,10 @@ fn find_twins(seen: &Seen<'_>, pictures: &mut Pictures<'_>) -> Result<Twins, Err
         .map(|images| (images, true, 0.0, 0.0))
         .chain(near.map(|(images, closeness, distance)| (images, false, closeness, distance)))
         .collect();
-    let crosses = |images: &[usize; 2]| all.split(images[0]) != all.split(images[1]);
-    let across = pairs.iter().filter(|(images, ..)| crosses(images)).count();
+    let across = pairs.iter().filter(|(images, ..)| all.crosses(images)).count();
     let mut shown = [0; 2];
     let record = |(images, equal, closeness, distance): &([usize; 2], bool, f64, f64)| {
-        let rank = &mut shown[usize::from(crosses(images))];
+        let rank = &mut shown[usize::from(all.crosses(images))];
         *rank += 1;
         let images = images.map(|image| match *rank <= SHOWN {
             true => pictures.show(image),
@@ -255,7 +257,7 @@ fn find_clusters(
     for (&number, cluster) in seen.numbers.iter().zip(&found.of) {
         let image = pictures.name(number);
         let label = image.class.unwrap_or_default();
-        let (name, label) = (crate::embed::field(&image.name), crate::embed::field(&label));
+        let (name, label) = (field(&image.name), field(&label));
         let cluster = cluster.map(|cluster| (cluster + 1).to_string()).unwrap_or_default();
         let _ = writeln!(table, "{name},{},{label},{cluster}", image.split);
     }

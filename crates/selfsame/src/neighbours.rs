@@ -91,11 +91,8 @@ pub fn neighbours(
     let rows = if asked.is_empty() { selection(&all, |_| true) } else { asked };
     let found = search(&seen, &rows, options.nearest, step)?;
     let found = Neighbours { asked: options.images.clone(), ..found };
-    if let Ok(Some(old)) = read_neighbours(run.path())
-        && !old.asked.is_empty()
-        && old.asked != found.asked
-    {
-        progress.note(&format!("replacing the neighbours of {}", old.asked.join(", ")));
+    if let Some(old) = asked_before(&run).filter(|old| old.asked != found.asked) {
+        note_replaced(&old, progress);
     }
     write_json(&run.path().join(NEIGHBOURS_FILE), &found)?;
     write_page(&run)?;
@@ -110,14 +107,11 @@ pub(crate) fn write_selection(
     step: u64,
     progress: &mut dyn Progress,
 ) -> Result<(), Error> {
-    // A damaged record is written again.
-    if let Ok(Some(old)) = read_neighbours(run.path())
-        && !old.asked.is_empty()
-    {
+    if let Some(old) = asked_before(run) {
         if old.step == step {
             return Ok(());
         }
-        progress.note(&format!("replacing the neighbours of {}", old.asked.join(", ")));
+        note_replaced(&old, progress);
     }
     let row_of: HashMap<usize, usize> =
         seen.numbers.iter().enumerate().map(|(row, &number)| (number, row)).collect();
@@ -126,6 +120,16 @@ pub(crate) fn write_selection(
     let nearest = NeighboursOptions::default().nearest;
     write_json(&run.path().join(NEIGHBOURS_FILE), &search(seen, &rows, nearest, step)?)?;
     Ok(())
+}
+
+/// Returns the neighbours that were asked for before. A damaged record is as good as none: it is
+/// written again.
+fn asked_before(run: &Run) -> Option<Neighbours> {
+    read_neighbours(run.path()).ok().flatten().filter(|old| !old.asked.is_empty())
+}
+
+fn note_replaced(old: &Neighbours, progress: &mut dyn Progress) {
+    progress.note(&format!("replacing the neighbours of {}", old.asked.join(", ")));
 }
 
 fn search(seen: &Seen<'_>, rows: &[usize], nearest: usize, step: u64) -> Result<Neighbours, Error> {

@@ -28,6 +28,7 @@ pub use self::options::{
 };
 pub use self::settings::AUGMENT;
 pub(crate) use self::settings::Settings;
+use crate::evaluate::Others;
 use crate::images::note_skipped;
 use crate::page::write_page;
 use crate::run::{machine, record};
@@ -80,7 +81,7 @@ pub fn pretrain(
     options: &PretrainOptions,
     progress: &mut dyn Progress,
 ) -> Result<Pretrained, Error> {
-    let training = Training::start(options, progress)?;
+    let training = Training::start(options, &Others::default(), progress)?;
     training.train(progress)?.finish(progress)
 }
 
@@ -142,12 +143,14 @@ struct Prepared {
 impl Prepared {
     fn new(
         options: &PretrainOptions,
+        others: &Others,
         settings: Settings,
         cache: PathBuf,
         progress: &mut dyn Progress,
     ) -> Result<Self, Error> {
         let dataset = options.data.get(&options.load_options(Some(cache)), progress)?;
         let plan = settings.plan(&dataset)?;
+        others.check(plan.data.image_size)?;
         let images = dataset.train.len();
         if images < 2 {
             return Err(TrainError::TooFewImages { images }.into());
@@ -168,16 +171,18 @@ impl Training {
         self.plan.data.image_size
     }
 
-    /// Claims the folder of a new run and writes every file that training needs.
+    /// Claims the folder of a new run and writes every file that training needs. Nothing is written,
+    /// and no older run deleted, if `others` cannot be measured on the same images.
     pub(crate) fn start(
         options: &PretrainOptions,
+        others: &Others,
         progress: &mut dyn Progress,
     ) -> Result<Self, Error> {
         // Check the settings before reading the images, except for those that depend on the images.
         let settings = Settings::of(options)?;
         let device = device::by_name(&options.device)?;
         let run = Run::create(&options.folder(), options.overwrite)?;
-        let prepared = Prepared::new(options, settings, run.cache(), progress);
+        let prepared = Prepared::new(options, others, settings, run.cache(), progress);
         let Prepared { dataset, mut plan, sheet, weights } = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {

@@ -90,7 +90,7 @@ impl Run {
     }
 
     /// Removes the folders that [`Run::create`] made, if nothing but a lock and a cache was written
-    /// since: what a mistyped setting leaves behind is nothing.
+    /// since, so that a mistyped setting leaves nothing behind.
     pub(crate) fn abandon(self) {
         let Some(made) = &self.made else { return };
         let _ = std::fs::remove_dir_all(self.cache());
@@ -461,6 +461,11 @@ fn taken(path: &Path, lock: File) -> Result<File, Error> {
     }
 }
 
+/// Returns the time, as records have it.
+pub(crate) fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// Describes the machine: its processor, if the system names it, its system and its architecture.
 pub fn machine() -> String {
     let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -542,7 +547,7 @@ pub(crate) fn record(
         precision: plan.encoder.precision().to_string(),
         command,
         seed: plan.seed,
-        started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        started: now(),
         seconds: 0.0,
         finished: false,
         collapse: None,

@@ -41,8 +41,7 @@ pub fn study(options: &StudyOptions, progress: &mut dyn Progress) -> Result<Stud
     let device = device::by_name(&options.device)?;
     // What cannot be read is to stop the study before training, not after it.
     let others = Others::read(&options.against, &device, progress)?;
-    let training = Training::start(options, progress)?;
-    others.check(training.image_size())?;
+    let training = Training::start(options, &others, progress)?;
     measure(training.train(progress)?, &others, progress)
 }
 

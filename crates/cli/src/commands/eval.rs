@@ -62,6 +62,7 @@ fn of_weights(args: &Eval, file: &Path, terminal: &Terminal) -> anyhow::Result<E
         overwrite: args.overwrite,
         against: args.against.clone(),
         seed,
+        knn_k: args.knn_k,
         command: typed(),
         device: device.clone(),
     };

@@ -8,7 +8,7 @@ use selfsame::report::inspection::{INSPECTION_PAGE, words};
 use selfsame::{Error, InspectOptions};
 use serde_json::json;
 
-use super::{quoted, shown, typed};
+use super::{one_line, quoted, shown, typed};
 use crate::args::Inspect as Args;
 use crate::options::out_folder;
 use crate::terminal::{Live, Terminal};
@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let page = out.join(INSPECTION_PAGE);
     for line in words::lines(&inspection) {
-        terminal.say(&line.replace('\n', "\u{fffd}"));
+        terminal.say(&one_line(&line));
     }
     terminal.say(&format!("inspection {}", shown(&page)));
     let next = words::next(&inspection, &quoted(Path::new(&args.data)));

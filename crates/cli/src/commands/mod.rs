@@ -29,7 +29,7 @@ use crate::args::{Args, Command};
 use crate::misuse;
 pub use crate::terminal::INTERRUPTED;
 use crate::terminal::Terminal;
-pub use crate::words::{quoted, shown, source_words, typed};
+pub use crate::words::{one_line, quoted, shown, source_words, typed};
 
 /// Maximum number of threads. Starting many more takes long.
 const MOST_THREADS: usize = 1024;

@@ -1,10 +1,11 @@
 //! `selfsame pretrain` and `selfsame study`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use selfsame::report::evaluation_lines;
 use selfsame::train::checkpoint::Which;
-use selfsame::{Error, Pretrained};
+use selfsame::{Error, PretrainOptions, Pretrained, ResumeOptions};
 use serde_json::{Value, json};
 
 use super::{INTERRUPTED, eval, quoted, shown};
@@ -17,9 +18,9 @@ pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
     if !args.against.is_empty() {
         return Err(misuse("--against is for measuring: give it to `study` or to `eval`"));
     }
-    let trained = unless_stopped(args, "pretrain", |live| match &args.resume {
-        Some(run) => selfsame::resume(run, &options::resume(args), live),
-        None => selfsame::pretrain(&options::pretrain(args)?, live),
+    let trained = unless_stopped("pretrain", args, |begin, live| match begin {
+        Begin::Resumed(run, options) => selfsame::resume(run, options, live),
+        Begin::New(options) => selfsame::pretrain(options, live),
     })?;
     let Some(trained) = trained else { return Ok(ExitCode::from(INTERRUPTED)) };
     terminal.say(&format!("encoder  {}", Which::Last.path(&trained.run).display()));
@@ -31,9 +32,9 @@ pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
 
 pub fn study(args: &Pretrain) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
-    let study = unless_stopped(args, "study", |live| match &args.resume {
-        Some(run) => selfsame::resume_study(run, &options::resume(args), live),
-        None => selfsame::study(&options::pretrain(args)?, live),
+    let study = unless_stopped("study", args, |begin, live| match begin {
+        Begin::Resumed(run, options) => selfsame::resume_study(run, options, live),
+        Begin::New(options) => selfsame::study(options, live),
     })?;
     let Some(study) = study else { return Ok(ExitCode::from(INTERRUPTED)) };
     let trained = &study.training;
@@ -45,19 +46,29 @@ pub fn study(args: &Pretrain) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// How training begins.
+enum Begin {
+    New(Box<PretrainOptions>),
+    Resumed(PathBuf, ResumeOptions),
+}
+
 /// Returns the result of `work`, or `None` if Ctrl-C stopped it. In that case, says how to resume.
 fn unless_stopped<T>(
-    args: &Pretrain,
     verb: &str,
-    work: impl FnOnce(&mut Live) -> Result<T, Error>,
+    args: &Pretrain,
+    work: impl FnOnce(&Begin, &mut Live) -> Result<T, Error>,
 ) -> anyhow::Result<Option<T>> {
-    let run = match &args.resume {
-        Some(run) => run.clone(),
-        None => options::folder(args)?,
+    let begin = match &args.resume {
+        Some(run) => Begin::Resumed(run.clone(), options::resume(args)),
+        None => Begin::New(Box::new(options::pretrain(args)?)),
+    };
+    let run = match &begin {
+        Begin::New(options) => options.folder(),
+        Begin::Resumed(run, _) => run.clone(),
     };
     let way = format!("go on with: selfsame {verb} --resume {}", quoted(&run));
     let mut live = Live::of_run(run, way.clone())?;
-    match work(&mut live) {
+    match work(&begin, &mut live) {
         Err(Error::Stopped) => {
             status(way);
             Ok(None)

@@ -1,10 +1,10 @@
-//! Encoders that no run of this library trained: measured beside a run's, or in place of it.
+//! Encoders of files of weights: measured beside a run's, or in place of it.
 
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use selfsame_data::Dataset;
-use selfsame_eval::{Subject, evaluate as measure_encoders};
+use selfsame_eval::Subject;
 use selfsame_nn::Backbone;
 use selfsame_nn::layers::Init;
 use selfsame_report::predictions::PREDICTIONS_FILE;
@@ -13,13 +13,14 @@ use selfsame_report::record::{
 };
 use selfsame_report::{read, render, write_atomic, write_json};
 
-use super::write;
+use super::{check_knn_k, measure, write};
 use crate::images::{self, note_skipped};
-use crate::run::{BURN, check_folder, check_new, check_own, encoder_record, machine};
+use crate::run::{BURN, check_folder, check_new, check_own, encoder_record, machine, now};
 use crate::{AUGMENT, Error, Loaded, Progress, WeightsOptions, policy, read_encoder};
 
-/// Encoders to be measured beside another one.
-pub(crate) struct Others(Vec<(PathBuf, Representation, Loaded)>);
+/// Encoders to be measured beside another one: file, name and encoder.
+#[derive(Default)]
+pub(crate) struct Others(Vec<(PathBuf, String, Loaded)>);
 
 impl Others {
     /// Reads the encoders. Each has the name of its file or, if two files have one name, its path.
@@ -44,7 +45,7 @@ impl Others {
                 Error::Init(error) => Error::Against(error),
                 error => error,
             })?;
-            others.push((file.clone(), Representation::Against(known), loaded));
+            others.push((file.clone(), known, loaded));
         }
         Ok(Self(others))
     }
@@ -68,23 +69,22 @@ impl Others {
         untrained: &'a Backbone,
     ) -> Vec<(Representation, &'a Backbone)> {
         let own = [(Representation::Trained, trained), (Representation::Untrained, untrained)];
-        let others = self.0.iter().map(|(_, name, loaded)| (name.clone(), &loaded.encoder));
+        let others = self
+            .0
+            .iter()
+            .map(|(_, name, loaded)| (Representation::Against(name.clone()), &loaded.encoder));
         own.into_iter().chain(others).collect()
     }
 
     /// Describes the other encoders for the protocol.
     pub(super) fn protocol(&self) -> impl Iterator<Item = (String, String)> {
         self.0.iter().map(|(file, name, loaded)| {
-            let name = match name {
-                Representation::Against(name) => name.clone(),
-                other => other.to_string(),
-            };
-            (name, format!("{}, {} ({})", loaded.config, loaded.describe(), file.display()))
+            (name.clone(), format!("{}, {} ({})", loaded.config, loaded.describe(), file.display()))
         })
     }
 }
 
-/// Options for the evaluation of an encoder that no run trained.
+/// Options for the evaluation of an encoder of a file of weights.
 #[derive(Clone, Debug)]
 pub struct EvaluateEncoderOptions {
     /// Folder for `eval.json`, `map.json`, `predictions.json`, `run.json` and the page.
@@ -95,6 +95,9 @@ pub struct EvaluateEncoderOptions {
     pub against: Vec<PathBuf>,
     /// Seed of the views, and of the weights before training.
     pub seed: u64,
+    /// Number of neighbours of kNN. If `None`, it is chosen for each representation without the
+    /// test split.
+    pub knn_k: Option<usize>,
     /// The command that asked for this evaluation, kept in its record.
     pub command: Vec<String>,
     /// Device that the encoder is on.
@@ -110,6 +113,7 @@ impl EvaluateEncoderOptions {
     /// # Errors
     /// If the folder holds something else, or earlier results that may not be overwritten.
     pub fn check(&self) -> Result<(), Error> {
+        check_knn_k(self.knn_k)?;
         check_folder(&self.out)?;
         check_own(&self.out, |name| WRITTEN.contains(&name))?;
         check_new(&[self.out.join(EVAL_FILE)], self.overwrite)
@@ -134,6 +138,7 @@ impl EvaluateEncoderOptions {
 ///     overwrite: false,
 ///     against: Vec::new(),
 ///     seed: 0,
+///     knn_k: None,
 ///     command: Vec::new(),
 ///     device: selfsame::nn::device::by_name("flex")?,
 /// };
@@ -151,7 +156,7 @@ pub fn evaluate_encoder(
     options.check()?;
     let others = Others::read(&options.against, &options.device, progress)?;
     others.check(dataset.image_size)?;
-    let started = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let started = now();
     let policy = policy(AUGMENT)?;
     let untrained = loaded.config.init(&mut Init::new(options.seed, &options.device));
     let subject = Subject {
@@ -159,14 +164,11 @@ pub fn evaluate_encoder(
         policy: &policy,
         seed: options.seed,
         encoders: others.beside(&loaded.encoder, &untrained),
-        knn_k: None,
+        knn_k: options.knn_k,
         device: &options.device,
     };
-    let (mut evaluation, map, predictions) =
-        measure_encoders(&subject, &mut |line| progress.note(line))?;
-    evaluation.protocol.extend(others.protocol());
     let weights = format!("{} ({})", loaded.describe(), source.display());
-    evaluation.protocol.push(("Weights measured".into(), weights));
+    let (evaluation, map, predictions) = measure(&subject, &others, weights, progress)?;
     let record = RunRecord {
         selfsame: env!("CARGO_PKG_VERSION").into(),
         burn: BURN.into(),

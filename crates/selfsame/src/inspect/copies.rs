@@ -1,17 +1,18 @@
 //! Copies and near copies among the images of all splits.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write as _;
 
 use rayon::prelude::*;
 use selfsame_augment::{Scratch, resize};
 use selfsame_concentration::near::{self, NearCopies, near_copies};
 use selfsame_data::SplitName;
-use selfsame_eval::equal_images;
 use selfsame_kernels::isa::Isa;
 use selfsame_report::inspection::{Copies, Crossing, ImageName, NearCopy};
 
 use super::All;
 use super::pictures::Shown;
+use crate::embed::field;
 use crate::{Error, Progress};
 
 /// Maximum number of pairs that the page shows, of either kind: across splits, within a split.
@@ -32,10 +33,7 @@ pub struct Found {
 
 impl Found {
     pub fn search(all: &All<'_>, near: bool, progress: &mut dyn Progress) -> Result<Self, Error> {
-        let groups: Vec<Vec<usize>> = equal_images(all.dataset)
-            .into_iter()
-            .map(|group| group.into_iter().map(|place| all.number(place)).collect())
-            .collect();
+        let groups = all.equal();
         let further: HashSet<usize> =
             groups.iter().flat_map(|group| &group[1..]).copied().collect();
         let firsts: Vec<usize> = (0..all.len()).filter(|image| !further.contains(image)).collect();
@@ -52,7 +50,7 @@ impl Found {
         let mut near: Vec<_> = self.near.pairs.iter().collect();
         near.sort_by_key(|pair| !differ(all, &pair.images));
         let mut exact = self.exact.clone();
-        exact.sort_by_key(|group| (!differ(all, group), !crosses(all, group)));
+        exact.sort_by_key(|group| (!differ(all, group), !all.crosses(group)));
         let near = near.into_iter().map(|pair| {
             let [a, b] = pair.images;
             let rank = if all.split(a) == all.split(b) { &mut within } else { &mut across };
@@ -166,24 +164,17 @@ fn differ(all: &All<'_>, images: &[usize]) -> bool {
     images.iter().any(|&image| all.label(image) != all.label(images[0]))
 }
 
-/// Returns whether some of these images are of different splits.
-fn crosses(all: &All<'_>, images: &[usize]) -> bool {
-    images.iter().any(|&image| all.split(image) != all.split(images[0]))
-}
-
 /// Lists all copies as a table (CSV), a line for each image that could be removed: the later one
 /// of two near copies, and all but the first of a group of exact copies. Training images come
 /// before validation images, and these before test images.
-pub fn table(copies: &Copies) -> Vec<u8> {
-    let mut table = csv::Writer::from_writer(Vec::new());
-    let columns =
-        ["image", "split", "class", "copy_of", "copy_split", "copy_class", "kind", "closeness"];
-    let mut write = |line: [&str; 8]| table.write_record(line).expect("memory takes all");
-    write(columns);
-    let class = |image: &ImageName| image.class.clone().unwrap_or_default();
+pub fn table(copies: &Copies) -> String {
+    let mut table = "image,split,class,copy_of,copy_split,copy_class,kind,closeness\n".to_owned();
     let mut line = |image: &ImageName, of: &ImageName, kind: &str, closeness: String| {
-        let (own, others) = (class(image), class(of));
-        write([&image.name, image.split, &own, &of.name, of.split, &others, kind, &closeness]);
+        for ImageName { name, split, class, .. } in [image, of] {
+            let class = class.as_deref().unwrap_or_default();
+            let _ = write!(table, "{},{split},{},", field(name), field(class));
+        }
+        let _ = writeln!(table, "{kind},{closeness}");
     };
     for group in &copies.exact {
         group[1..].iter().for_each(|image| line(image, &group[0], "exact", "0".to_owned()));
@@ -192,7 +183,7 @@ pub fn table(copies: &Copies) -> Vec<u8> {
         let [of, image] = &pair.images;
         line(image, of, "near", format!("{:.3}", pair.closeness));
     }
-    table.into_inner().expect("memory takes all")
+    table
 }
 
 /// Finds the near copies among `images`.

@@ -1,19 +1,16 @@
 //! Names of images, and the pictures of those that the page shows.
 
-use std::collections::HashMap;
-
-use selfsame_data::{Dataset, Image};
-use selfsame_eval::{sample, shrink};
+use selfsame_data::Dataset;
+use selfsame_eval::sample;
 use selfsame_report::Sprite;
 use selfsame_report::inspection::ImageName;
 
 use super::All;
 use crate::Error;
+use crate::pictures::Pictures;
 
 /// Largest side of a picture in pixels.
 const SIDE: u32 = 96;
-/// Pictures of up to this side are stored without loss: there is little to see in them otherwise.
-const LOSSLESS_UP_TO: u32 = 32;
 /// Maximum number of examples of a class.
 const EXAMPLES: usize = 8;
 /// Maximum number of examples of all classes.
@@ -23,46 +20,28 @@ const UNLABELLED: usize = 24;
 const COLUMNS: u32 = 16;
 
 /// Names images, and collects those whose pictures are shown.
-pub struct Shown<'a> {
-    all: &'a All<'a>,
-    tiles: HashMap<usize, usize>,
-    images: Vec<usize>,
-}
+pub struct Shown<'a>(Pictures<'a>);
 
 impl<'a> Shown<'a> {
     pub fn new(all: &'a All<'a>) -> Self {
-        Self { all, tiles: HashMap::new(), images: Vec::new() }
+        Self(Pictures::new(all))
     }
 
     /// Returns the name of an image; `picture` says whether the page shows it.
     pub fn name(&mut self, number: usize, picture: bool) -> ImageName {
-        let all = self.all;
-        let tile = picture.then(|| {
-            *self.tiles.entry(number).or_insert_with(|| {
-                self.images.push(number);
-                self.images.len() - 1
-            })
-        });
-        let class = all.label(number).map(|label| all.dataset.classes[label as usize].clone());
+        let tile = picture.then(|| self.0.tile(number));
+        let all = self.0.all;
         ImageName {
             name: all.name(number).to_owned(),
             split: all.split(number).name(),
-            class,
+            class: all.class(number).map(str::to_owned),
             tile,
         }
     }
 
     /// Packs the pictures of all images that are shown. Returns `None` if there are none.
     pub fn pictures(&self) -> Result<Option<Sprite>, Error> {
-        if self.images.is_empty() {
-            return Ok(None);
-        }
-        let images: Vec<Image<'_>> = self.images.iter().map(|&n| self.all.image(n)).collect();
-        let side = self.all.dataset.image_size.min(SIDE);
-        let pictures = shrink(&images, SIDE);
-        let pictures: Vec<&[u8]> = pictures.iter().map(|picture| &**picture).collect();
-        let pack = if side <= LOSSLESS_UP_TO { Sprite::lossless } else { Sprite::thumbnails };
-        Ok(Some(pack(side, side, &pictures, COLUMNS)?))
+        self.0.pack(SIDE, COLUMNS)
     }
 }
 
