@@ -61,6 +61,9 @@ const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src \
                       'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
+/// Largest side of a picture that is shown with visible pixels.
+const PIXELS_UP_TO: u32 = 48;
+
 /// Draws a run as one HTML page that needs no other file and no network.
 ///
 /// Works for a run in any state. The page says in words which records are missing and what cannot
@@ -119,9 +122,38 @@ fn bold_first(sentences: &[String]) -> Markup {
     }
 }
 
+/// Returns how to enlarge a picture: small pictures with visible pixels, photographs smoothly.
+fn rendering(picture: &Sprite) -> &'static str {
+    if picture.width <= PIXELS_UP_TO { "pixelated" } else { "auto" }
+}
+
+/// Draws one tile of a sheet, which a surrounding element declares. Draws nothing without a sheet,
+/// or of an image that has no tile on it.
+fn picture(sheet: Option<&Sprite>, at: Option<usize>, name: &str) -> Markup {
+    let Some((sheet, at)) = sheet.zip(at) else { return html! {} };
+    html! { i role="img" aria-label=(name) title=(name) style=(tile(sheet, at)) {} }
+}
+
+/// Describes two images that are nearly the same: their classes, which should be one, and their
+/// splits.
+fn pair_named(classes: [Option<&str>; 2], splits: [&str; 2]) -> Markup {
+    html! {
+        @match classes {
+            [Some(first), Some(second)] if first != second => {
+                b.differ { (first) " or " (second) "?" }
+            }
+            [Some(class), _] => { b { (class) } }
+            _ => {}
+        }
+        " " (splits[0]) @if splits[0] != splits[1] { ", " (splits[1]) }
+    }
+}
+
 /// Returns the style of an element that shows one tile of a sheet. The element is as large as the
 /// tile.
 fn tile(sheet: &Sprite, tile: usize) -> String {
+    // The whole sheet is the background, scaled so that one tile fills the element, then shifted to
+    // the tile.
     let shift = |index: u32, count: u32| {
         if count > 1 { 100.0 * f64::from(index) / f64::from(count - 1) } else { 0.0 }
     };

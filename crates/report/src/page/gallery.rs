@@ -3,13 +3,9 @@
 
 use maud::{Markup, html};
 
-use super::{Section, document, protocol};
-use crate::Sprite;
+use super::{Section, document, protocol, rendering};
 use crate::format::{counted, number, sentence_list};
 use crate::gallery::{Gallery, Original, PolicyViews, Step, View};
-
-/// Largest side of a picture that is shown with visible pixels.
-const PIXELS_UP_TO: u32 = 48;
 
 /// Draws a gallery as one HTML page that needs no other file and no network. The same gallery
 /// always gives the same bytes.
@@ -126,11 +122,6 @@ fn view(number: usize, view: &View, paired: bool) -> Markup {
             ul { @for change in view.changes.iter().skip(1) { li { (change) } } }
         }
     }
-}
-
-/// Returns how to enlarge a picture: small pictures with visible pixels, photographs smoothly.
-fn rendering(picture: &Sprite) -> &'static str {
-    if picture.width <= PIXELS_UP_TO { "pixelated" } else { "auto" }
 }
 
 fn augmentation(gallery: &Gallery) -> Section {

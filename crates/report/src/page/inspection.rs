@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use super::chart::{Dot, Scale, scatter};
-use super::{Section, dataset, document, protocol, tile};
+use super::{Section, dataset, document, pair_named, protocol, rendering};
 use crate::Sprite;
 use crate::format::{count, counted, number, percent};
 use crate::inspection::{
@@ -12,8 +12,6 @@ use crate::inspection::{
     Outliers, crosses_splits, labels_differ, words,
 };
 
-/// Largest side of a picture that is shown with visible pixels.
-const PIXELS_UP_TO: u32 = 48;
 /// Number of classes that the table shows without a click.
 const CLASSES: usize = 20;
 /// Number of sizes that are named.
@@ -71,14 +69,12 @@ impl Page<'_> {
     /// Declares the sheet of pictures once for all sections.
     fn style(&self) -> Markup {
         let Some(sheet) = self.sheet else { return html! {} };
-        let rendering = if sheet.width <= PIXELS_UP_TO { "pixelated" } else { "auto" };
-        html! { style { ":root{--sheet:url(" (maud::PreEscaped(sheet.data_uri())) ");--rendering:" (rendering) "}" } }
+        html! { style { ":root{--sheet:url(" (maud::PreEscaped(sheet.data_uri())) ");--rendering:" (rendering(sheet)) "}" } }
     }
 
     /// Draws the picture of an image, if the page has it.
     fn picture(&self, image: &ImageName) -> Markup {
-        let Some((sheet, at)) = self.sheet.zip(image.tile) else { return html! {} };
-        html! { i role="img" aria-label=(image.name) title=(image.name) style=(tile(sheet, at)) {} }
+        super::picture(self.sheet, image.tile, &image.name)
     }
 
     fn leaks(&self) -> Option<Section> {
@@ -173,16 +169,12 @@ impl Page<'_> {
 
     fn pair(&self, pair: &NearCopy) -> Markup {
         let [a, b] = &pair.images;
+        let classes = [&a.class, &b.class].map(Option::as_deref);
         html! {
             figure {
                 div.strip { (self.picture(a)) (self.picture(b)) }
                 figcaption {
-                    @match (&a.class, &b.class) {
-                        (Some(first), Some(second)) if first != second => { b.differ { (first) " or " (second) "?" } }
-                        (Some(class), _) => { b { (class) } }
-                        _ => {}
-                    }
-                    " " (a.split) @if a.split != b.split { ", " (b.split) }
+                    (pair_named(classes, [a.split, b.split]))
                     " · closeness " (format!("{:.2}", pair.closeness))
                     @if pair.mirrored { " · mirrored" }
                     br; (a.name) br; (b.name)

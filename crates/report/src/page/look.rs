@@ -3,16 +3,14 @@
 
 use maud::{Markup, html};
 
-use super::{Section, tile};
+use super::{Section, pair_named, picture, rendering};
 use crate::format::{count, counted, number, percent};
 use crate::look::{
-    CLUSTERS_FILE, Clusters, LOOK_FILE, Labels, Look, NEIGHBOURS_FILE, Neighbour, Neighbourhood,
-    Neighbours, Pictured, SUSPECTS_FILE, ShownSuspect, Twin, Twins, words,
+    CLUSTERS_FILE, Cluster, Clusters, LOOK_FILE, Labels, Look, NEIGHBOURS_FILE, Neighbour,
+    Neighbourhood, Neighbours, Pictured, SUSPECTS_FILE, ShownSuspect, Twin, Twins, words,
 };
 use crate::{Report, Sprite};
 
-/// Largest side of a picture that is shown with visible pixels.
-const PIXELS_UP_TO: u32 = 48;
 /// Number of suspects that are shown without a click.
 const FIRST: usize = 6;
 /// Number of clusters that are shown without a click.
@@ -72,19 +70,21 @@ impl Sheet<'_> {
     /// Returns the style of an element that contains pictures.
     fn style(&self) -> Option<String> {
         let pictures = self.0?;
-        let rendering = if pictures.width <= PIXELS_UP_TO { "pixelated" } else { "auto" };
+        let rendering = rendering(pictures);
         Some(format!("--sheet:url({});--rendering:{rendering}", pictures.data_uri()))
     }
 
+    /// Draws an image, if the page has its picture.
+    fn picture(&self, image: &Pictured) -> Markup {
+        picture(self.0, image.tile, &image.name)
+    }
+
     /// Draws an image, and below it what is said of it.
-    fn picture(&self, image: &Pictured, caption: &Markup) -> Markup {
-        let Some((sheet, at)) = self.0.zip(image.tile) else { return html! {} };
-        html! {
-            figure {
-                i role="img" aria-label=(image.name) title=(image.name) style=(tile(sheet, at)) {}
-                figcaption { (caption) }
-            }
+    fn figure(&self, image: &Pictured, caption: &Markup) -> Markup {
+        if self.0.is_none() || image.tile.is_none() {
+            return html! {};
         }
+        html! { figure { (self.picture(image)) figcaption { (caption) } } }
     }
 
     /// Draws an image followed by those most like it.
@@ -98,9 +98,9 @@ impl Sheet<'_> {
         };
         html! {
             div.likes {
-                (self.picture(&found.image, &caption(&found.image, None)))
+                (self.figure(&found.image, &caption(&found.image, None)))
                 @for Neighbour { image, distance } in &found.nearest {
-                    (self.picture(image, &caption(image, Some(*distance))))
+                    (self.figure(image, &caption(image, Some(*distance))))
                 }
             }
         }
@@ -189,23 +189,12 @@ fn twins(twins: &Twins, sheet: &Sheet<'_>) -> Option<Markup> {
 
 fn twin(pair: &Twin, sheet: &Sheet<'_>) -> Markup {
     let [a, b] = &pair.images;
-    let strip = |image: &Pictured| {
-        html! {
-            @if let Some((sheet, at)) = sheet.0.zip(image.tile) {
-                i role="img" aria-label=(image.name) title=(image.name) style=(tile(sheet, at)) {}
-            }
-        }
-    };
+    let classes = [&a.class, &b.class].map(Option::as_deref);
     html! {
         figure {
-            div.strip { (strip(a)) (strip(b)) }
+            div.strip { (sheet.picture(a)) (sheet.picture(b)) }
             figcaption {
-                @match (&a.class, &b.class) {
-                    (Some(first), Some(second)) if first != second => { b.differ { (first) " or " (second) "?" } }
-                    (Some(class), _) => { b { (class) } }
-                    _ => {}
-                }
-                " " (a.split) @if a.split != b.split { ", " (b.split) }
+                (pair_named(classes, [&a.split, &b.split]))
                 " · " @if pair.equal { "equal pixels" } @else { "closeness " (format!("{:.2}", pair.closeness)) }
                 br; (a.name) br; (b.name)
             }
@@ -217,15 +206,11 @@ fn clusters(found: &Clusters, sheet: &Sheet<'_>) -> Option<Markup> {
     if found.clusters.is_empty() {
         return None;
     }
-    let cluster = |(at, cluster): (usize, &crate::look::Cluster)| {
+    let cluster = |(at, cluster): (usize, &Cluster)| {
         html! {
             article {
                 p { b { "Group " (at + 1) } ": " (words::cluster(cluster)) }
-                div.strip { @for image in &cluster.typical {
-                    @if let Some((sheet, at)) = sheet.0.zip(image.tile) {
-                        i role="img" aria-label=(image.name) title=(image.name) style=(tile(sheet, at)) {}
-                    }
-                } }
+                div.strip { @for image in &cluster.typical { (sheet.picture(image)) } }
             }
         }
     };

@@ -1,10 +1,10 @@
 //! The contact sheet: images and their augmented views, which the encoder was trained to see as
 //! equal.
 
-use maud::{Markup, html};
+use maud::html;
 
-use super::Section;
-use crate::{Report, Sprite};
+use super::{Section, tile};
+use crate::Report;
 
 /// Maximum number of rows and columns that are shown; nobody looks at more.
 const MAX_ROWS: u32 = 12;
@@ -33,8 +33,9 @@ pub(super) fn section(report: &Report) -> Option<Section> {
             @for row in 0..rows {
                 @let name = views.names.get(row as usize).map_or("", String::as_str);
                 @for column in 0..columns {
-                    @if row * sheet.columns + column < sheet.tiles {
-                        (tile(sheet, row, column, name))
+                    @let at = row * sheet.columns + column;
+                    @if at < sheet.tiles {
+                        i.original[column == 0] style=(tile(sheet, at as usize)) title=(name) {}
                     } @else { i {} }
                 }
             }
@@ -46,20 +47,4 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         title: "What it was asked to see as the same",
         body,
     })
-}
-
-fn tile(sheet: &Sprite, row: u32, column: u32, name: &str) -> Markup {
-    // Use the whole sheet as background, scaled so that one tile fills the box, then shifted to the
-    // tile.
-    let shift = |index: u32, count: u32| {
-        if count > 1 { 100.0 * f64::from(index) / f64::from(count - 1) } else { 0.0 }
-    };
-    let style = format!(
-        "background-size:{}% {}%;background-position:{:.4}% {:.4}%",
-        u64::from(sheet.columns) * 100,
-        u64::from(sheet.rows()) * 100,
-        shift(column, sheet.columns),
-        shift(row, sheet.rows()),
-    );
-    html! { i.original[column == 0] style=(style) title=(name) {} }
 }
