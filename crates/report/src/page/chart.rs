@@ -15,9 +15,9 @@ use crate::format;
 /// Width of a chart in its own units.
 pub(super) const WIDTH: f64 = 360.0;
 /// Left edge of the plot. The numbers of the y axis are to the left of it.
-const LEFT: f64 = 44.0;
-const RIGHT: f64 = WIDTH - 8.0;
-const TOP: f64 = 12.0;
+pub(super) const LEFT: f64 = 44.0;
+pub(super) const RIGHT: f64 = WIDTH - 8.0;
+pub(super) const TOP: f64 = 12.0;
 const BELOW: f64 = 36.0;
 
 /// Maximum number of points in a line. Longer records are gathered into this many groups.
@@ -414,6 +414,28 @@ fn band(groups: &[Option<Group>], place: &dyn Fn(f64, f64) -> (f64, f64)) -> Str
         path.push_str(if run.is_empty() { "" } else { "Z" });
     }
     path
+}
+
+/// Draws a value and its interval on a scale from `least` to `most`, beyond which nothing goes.
+/// Draws nothing where a number is missing or the scale has no extent.
+pub(super) fn whisker(value: f64, [low, high]: [f64; 2], [least, most]: [f64; 2]) -> Markup {
+    if ![value, low, high, least, most].iter().all(|number| number.is_finite()) || most <= least {
+        return html! {};
+    }
+    let at = |value: f64| round(4.0 + 112.0 * (value.clamp(least, most) - least) / (most - least));
+    html! {
+        svg.whisker viewBox="0 0 120 12" aria-hidden="true" {
+            path.zero d={ "M" (at(0.0)) " 0V12" } {}
+            path d={ "M" (at(low)) " 6H" (at(high)) } {}
+            circle cx=(at(value)) cy="6" r="3.5" {}
+        }
+    }
+}
+
+/// Shortens a name to what has room beside a heat map.
+pub(super) fn short(name: &str) -> String {
+    let cut: String = name.chars().take(13).collect();
+    if cut.len() < name.len() { cut + "…" } else { cut }
 }
 
 /// Rounds to a tenth of a unit, which is finer than any screen shows and keeps the page small.

@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::chart::round;
+use super::chart::{round, short};
+use super::results::cell;
 use crate::evaluation::words;
-use crate::format::{count, percent};
+use crate::format::count;
 use crate::record::Evaluation;
 
 /// Maximum number of classes whose names stand at the heat map.
@@ -58,8 +59,8 @@ fn table(evaluation: &Evaluation) -> Markup {
                         tr {
                             th scope="row" { (class.class) }
                             td { (count(class.images)) }
-                            td { b { (percent(class.knn_acc1)) } small { (words::interval(class.knn_acc1, class.images)) } }
-                            td { b { (percent(class.linear_acc1)) } small { (words::interval(class.linear_acc1, class.images)) } }
+                            td { (cell(class.knn_acc1, class.images)) }
+                            td { (cell(class.linear_acc1, class.images)) }
                         }
                     }
                 }
@@ -80,10 +81,6 @@ fn heat(evaluation: &Evaluation) -> Markup {
     let (left, top) = if names { (92.0, 74.0) } else { (8.0, 8.0) };
     let cell = (SIDE - left - 8.0) / k as f64;
     let place = |at: usize, start: f64| round(start + at as f64 * cell);
-    let short = |name: &str| -> String {
-        let cut: String = name.chars().take(13).collect();
-        if cut.len() < name.len() { cut + "…" } else { cut }
-    };
     html! {
         figure.chart {
             figcaption {

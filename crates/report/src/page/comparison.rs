@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 use selfsame_theory::{Quantity, Trust};
 
-use super::chart::{Axis, Dot, Scale, round, scatter};
+use super::chart::{Axis, Dot, Scale, scatter, whisker};
 use super::lines::{COLOURS, Line, Lines, Path, style};
 use super::{Section, document, protocol, quantity};
 use crate::comparison::words::{self, leading};
@@ -156,16 +156,12 @@ fn interval(Quantity { value, trust }: &Quantity) -> [f64; 2] {
 fn points(difference: &Quantity, most: f64) -> Markup {
     let [low, high] = interval(difference);
     let points = |share: f64| signed(100.0 * share, 1);
-    let at = |share: f64| round(4.0 + 56.0 * ((share / most).clamp(-1.0, 1.0) + 1.0));
+    let [at, from, to] = [difference.value, low, high].map(|share| share / most);
     html! {
         td {
             b { (points(difference.value)) }
             small { (points(low)) " to " (points(high)) }
-            svg.whisker viewBox="0 0 120 12" aria-hidden="true" {
-                path.zero d={ "M" (at(0.0)) " 0V12" } {}
-                path d={ "M" (at(low)) " 6H" (at(high)) } {}
-                circle cx=(at(difference.value)) cy="6" r="3.5" {}
-            }
+            (whisker(at, [from, to], [-1.0, 1.0]))
         }
     }
 }
@@ -266,17 +262,12 @@ fn prediction(comparison: &Comparison) -> Section {
 
 fn cell(tau: Option<&Quantity>) -> Markup {
     let Some(Quantity { value, trust }) = tau else { return html! { td { (NONE) } } };
-    let at = |value: f64| round(4.0 + 56.0 * (value.clamp(-1.0, 1.0) + 1.0));
     html! {
         td {
             b { (signed(*value, 2)) }
             @if let Trust::Estimate { low: Some(low), high: Some(high), .. } = trust {
                 small { (signed(*low, 2)) " to " (signed(*high, 2)) }
-                svg.whisker viewBox="0 0 120 12" aria-hidden="true" {
-                    path.zero d={ "M" (at(0.0)) " 0V12" } {}
-                    path d={ "M" (at(*low)) " 6H" (at(*high)) } {}
-                    circle cx=(at(*value)) cy="6" r="3.5" {}
-                }
+                (whisker(*value, [*low, *high], [-1.0, 1.0]))
             }
         }
     }

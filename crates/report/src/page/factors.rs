@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use super::Section;
-use super::chart::{Axis, LineChart, round};
+use super::chart::{Axis, LineChart, round, short};
 use super::quantity::{self, share_in_words, value};
 use crate::certificate::{CertificateRecord, EXAMPLES, Factor, Pair, least_product, words};
 use crate::format::{NONE, counted, number, number_to, percent};
@@ -274,10 +274,6 @@ fn heat(record: &CertificateRecord) -> Markup {
         off_diagonal().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p), h.max(p)));
     let fullness =
         |product: f64| if high > low { 0.06 + 0.94 * (product - low) / (high - low) } else { 0.5 };
-    let short = |name: &str| -> String {
-        let cut: String = name.chars().take(13).collect();
-        if cut.len() < name.len() { cut + "…" } else { cut }
-    };
     html! {
         figure.chart {
             figcaption {

@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 
-use super::chart::{Axis, round};
+use super::chart::{Axis, whisker};
 use super::lines::{Line, Lines, Path, style};
 use super::{Section, dataset, document, protocol};
 use crate::forecast::{
@@ -95,9 +95,9 @@ fn prose(text: &str) -> Markup {
 
 fn ranking(forecast: &Forecast) -> Section {
     let rows = || forecast.policies.iter().chain(&forecast.baseline);
-    let scores =
-        rows().flat_map(|policy| policy.score.interval.unwrap_or([policy.score.value(); 2]));
-    let ends = scores
+    // All policies share the ends of the scale.
+    let ends = rows()
+        .flat_map(|policy| interval(&policy.score))
         .fold([0.0, 0.0], |[least, most]: [f64; 2], score| [least.min(score), most.max(score)]);
     let columns: Vec<(usize, &Delta)> = forecast.columns().collect();
     let body = html! {
@@ -128,7 +128,10 @@ fn ranking(forecast: &Forecast) -> Section {
                                 @if let Some(mark) = mark { " " span.mark { (mark) } }
                                 small { @if policy.rank > 0 { (policy.steps.join(", ")) } @else { "images as they are" } }
                             }
-                            td { (value(&policy.score)) (whisker(&policy.score, ends)) }
+                            td {
+                                (value(&policy.score))
+                                (whisker(policy.score.value(), interval(&policy.score), ends))
+                            }
                             (cell(Some(&policy.gathered)))
                             (cell(policy.separation.as_ref()))
                             @for (at, _) in &columns {
@@ -207,20 +210,9 @@ fn value(measured: &Measured) -> Markup {
     }
 }
 
-/// Draws a score and its interval. All policies share the ends of the scale.
-fn whisker(score: &Measured, [least, most]: [f64; 2]) -> Markup {
-    let [low, high] = score.interval.unwrap_or([score.value(); 2]);
-    if ![low, high, score.value()].iter().all(|value| value.is_finite()) || most <= least {
-        return html! {};
-    }
-    let at = |value: f64| round(4.0 + 112.0 * (value - least) / (most - least));
-    html! {
-        svg.whisker viewBox="0 0 120 12" aria-hidden="true" {
-            path.zero d={ "M" (at(0.0)) " 0V12" } {}
-            path d={ "M" (at(low)) " 6H" (at(high)) } {}
-            circle cx=(at(score.value())) cy="6" r="3.5" {}
-        }
-    }
+/// Returns the ends of the interval of a value, or the value twice.
+fn interval(measured: &Measured) -> [f64; 2] {
+    measured.interval.unwrap_or([measured.value(); 2])
 }
 
 fn curves(forecast: &Forecast) -> Option<Section> {

@@ -4,18 +4,15 @@ use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
-use super::chart::{Axis, WIDTH, round};
+use super::chart::{Axis, LEFT, RIGHT, TOP, WIDTH, round};
 
 /// Number of colours that distinguish lines. Further lines start again from the first colour.
 pub(super) const COLOURS: usize = 10;
 /// Number of consecutive lines with the same dashes: half of the colours, so that similar colours
 /// have different dashes.
 const DASHED: usize = 5;
-/// Height of the plot and its margins, in the chart's units.
+/// Height of the plot, in the chart's units.
 const HEIGHT: f64 = 190.0;
-const LEFT: f64 = 44.0;
-const RIGHT: f64 = WIDTH - 8.0;
-const TOP: f64 = 12.0;
 
 /// A line of a chart.
 pub(super) struct Line {

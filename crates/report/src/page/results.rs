@@ -209,7 +209,7 @@ fn table(caption: &str, accuracies: &Accuracies) -> Markup {
                         tr {
                             th scope="row" { (measure.name) }
                             @for (of, scores) in &accuracies.of {
-                                td class=(style(of)) { (cell(Some((measure.of)(scores)), accuracies.images)) }
+                                td class=(style(of)) { (cell((measure.of)(scores), accuracies.images)) }
                             }
                         }
                     }
@@ -219,10 +219,10 @@ fn table(caption: &str, accuracies: &Accuracies) -> Markup {
                             td class=(style(of)) { (scores.knn_k.map_or(NONE.into(), count)) }
                         }
                     }
-                    @if accuracies.majority.is_some_and(f64::is_finite) {
+                    @if let Some(share) = accuracies.majority.filter(|share| share.is_finite()) {
                         tr {
                             th scope="row" { "Always the commonest class" }
-                            td colspan=(accuracies.of.len()) { (cell(accuracies.majority, accuracies.images)) }
+                            td colspan=(accuracies.of.len()) { (cell(share, accuracies.images)) }
                         }
                     }
                 }
@@ -237,10 +237,11 @@ fn table(caption: &str, accuracies: &Accuracies) -> Markup {
     }
 }
 
-fn cell(share: Option<f64>, images: u64) -> Markup {
-    let Some(share) = share.filter(|share| share.is_finite()) else {
+/// Draws an accuracy over this number of images with its interval, or a dash if it is NaN.
+pub(super) fn cell(share: f64, images: u64) -> Markup {
+    if !share.is_finite() {
         return html! { span title="not measured" { (NONE) } };
-    };
+    }
     html! {
         b { (percent(share)) }
         small { (words::interval(share, images)) }
@@ -267,7 +268,7 @@ fn few_labels(evaluation: &Evaluation) -> Markup {
                         tr {
                             th scope="row" { (round(100.0 * few.share)) "% of the labels: " (counted(few.images, "image", "images")) }
                             @for (of, share) in &few.linear_acc1 {
-                                td class=(style(of)) { (cell(Some(*share), evaluation.scored())) }
+                                td class=(style(of)) { (cell(*share, evaluation.scored())) }
                             }
                         }
                     }
