@@ -281,11 +281,7 @@ pub fn read_certificate(path: &Path) -> Result<Option<CertificateRecord>, Report
             return Err(ReportError::Certificate { path: path.into(), lacks });
         }
     }
-    if let Some(examples) =
-        certificate.as_ref().and_then(|certificate| certificate.examples.as_ref())
-    {
-        examples.check().map_err(|source| ReportError::Sprite { path: path.into(), source })?;
-    }
+    check_sprite(certificate.as_ref().and_then(|record| record.examples.as_ref()), path)?;
     Ok(certificate)
 }
 
@@ -321,19 +317,15 @@ fn read_metrics(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<MetricPoi
 
 fn check_map(map: &EmbeddingMap, path: &Path) -> Result<(), ReportError> {
     let images = map.images.len();
-    let panels = [("trained", Some(&map.trained)), ("untrained", map.untrained.as_ref())];
-    for (which, panel) in panels {
-        let points = panel.map_or(images, |panel| panel.points.len());
-        if points != images {
-            return Err(ReportError::Map { path: path.into(), which, points, images });
-        }
-    }
-    let of_tsne = map.tsne.as_ref();
-    for (which, placed) in [
-        ("trained", of_tsne.map(|tsne| tsne.trained.len())),
-        ("untrained", of_tsne.and_then(|tsne| tsne.untrained.as_ref()).map(Vec::len)),
-    ] {
-        if let Some(points) = placed.filter(|points| *points != images) {
+    let tsne = map.tsne.as_ref();
+    let panels = [
+        ("trained", Some(&map.trained.points)),
+        ("untrained", map.untrained.as_ref().map(|panel| &panel.points)),
+        ("trained", tsne.map(|tsne| &tsne.trained)),
+        ("untrained", tsne.and_then(|tsne| tsne.untrained.as_ref())),
+    ];
+    for (which, points) in panels {
+        if let Some(points) = points.map(Vec::len).filter(|points| *points != images) {
             return Err(ReportError::Map { path: path.into(), which, points, images });
         }
     }
@@ -351,10 +343,7 @@ fn check_sprite(sprite: Option<&Sprite>, path: &Path) -> Result<(), ReportError>
 
 fn read_views(path: &Path) -> Result<Option<ViewSheet>, ReportError> {
     let views: Option<ViewSheet> = read_json(path)?;
-    if let Some(views) = &views {
-        let damaged = |source| ReportError::Sprite { path: path.into(), source };
-        views.sheet.check().map_err(damaged)?;
-    }
+    check_sprite(views.as_ref().map(|views| &views.sheet), path)?;
     Ok(views)
 }
 

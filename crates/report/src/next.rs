@@ -4,8 +4,6 @@ use serde::Serialize;
 
 use crate::record::{Evaluation, LeftOut, RunRecord, Verdict};
 
-/// Number of steps that are named: more would be a list to choose from, not advice.
-const STEPS: usize = 2;
 /// How many times longer a run is worth trying if it does not beat its baselines clearly.
 const LONGER: u64 = 4;
 
@@ -38,7 +36,8 @@ pub enum Next {
     Export,
 }
 
-/// Returns what is most worth doing after a run, the most worthwhile first.
+/// Returns what is most worth doing after a run: at most two steps, the most worthwhile first. More
+/// would be a list to choose from, not advice.
 ///
 /// ```
 /// use selfsame_report::next::{Next, after_run};
@@ -52,7 +51,7 @@ pub enum Next {
 /// ```
 pub fn after_run(run: &RunRecord, evaluation: Option<&Evaluation>) -> Vec<Next> {
     let prolong = Next::Prolong { epochs: LONGER * run.epochs };
-    let mut steps = match evaluation {
+    match evaluation {
         _ if !run.finished => vec![Next::Resume],
         None => vec![Next::Measure],
         Some(evaluation) => match &evaluation.verdict {
@@ -65,9 +64,7 @@ pub fn after_run(run: &RunRecord, evaluation: Option<&Evaluation>) -> Vec<Next> 
             None if evaluation.left_out.contains(&LeftOut::OnlyUnseen) => vec![Next::OtherTest],
             None => vec![Next::Neighbours, Next::Export],
         },
-    };
-    steps.truncate(STEPS);
-    steps
+    }
 }
 
 impl Next {

@@ -39,8 +39,8 @@ pub struct Predictions {
 }
 
 impl Predictions {
-    /// Returns the field whose list is not as long as the list of images, or that names a class
-    /// that there is not. Returns `None` if the record is sound.
+    /// Returns the field whose list is not as long as the list of images, or that holds an unknown
+    /// class. Returns `None` if the record is sound.
     pub(crate) fn damaged(&self) -> Option<&'static str> {
         let lists = [
             ("labels", &self.labels),
@@ -60,13 +60,14 @@ impl Predictions {
     /// They are if names, classes and pixels are the same. Where images were brought to different
     /// sizes, their pixels cannot be compared, and names and classes decide.
     pub fn same_images(&self, other: &Self) -> bool {
-        let class = |of: &Self, label: u32| of.classes.get(label as usize).cloned();
-        let classes = |of: &Self| -> Vec<_> { of.labels.iter().map(|&l| class(of, l)).collect() };
+        fn classes(of: &Predictions) -> impl Iterator<Item = Option<&String>> {
+            of.labels.iter().map(|&label| of.classes.get(label as usize))
+        }
         let sizes = |of: &Self| (of.image_size, of.source_size);
         self.images.len() == other.images.len()
             && (sizes(self) != sizes(other) || self.digest == other.digest)
             && self.images == other.images
-            && classes(self) == classes(other)
+            && classes(self).eq(classes(other))
     }
 }
 

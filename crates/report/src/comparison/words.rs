@@ -319,24 +319,28 @@ pub fn nothing_predicts(comparison: &Comparison) -> Option<String> {
 
 /// Names the measure that orders the runs best, if its interval leaves out 0.
 pub(crate) fn best_predictor(comparison: &Comparison) -> Option<String> {
-    let tau = |predictor: &Predictor| predictor.taus.get(comparison.leading).cloned().flatten();
-    let known = comparison.predictors.iter().filter_map(|one| Some((one, tau(one)?)));
-    let mut known: Vec<(&Predictor, Quantity)> = known.collect();
+    if !comparison.predicts() {
+        return None;
+    }
+    let known = comparison
+        .predictors
+        .iter()
+        .filter_map(|one| Some((one, one.taus.get(comparison.leading)?.as_ref()?)));
+    let mut known: Vec<(&Predictor, &Quantity)> = known.collect();
+    // A stable sort: of equally good measures, the first in the order of the record.
     known.sort_by(|(_, a), (_, b)| b.value.total_cmp(&a.value));
     let (best, found) = known.first()?;
-    match found.trust {
-        Trust::Estimate { low: Some(low), .. } if low > 0.0 && comparison.predicts() => {
-            Some(format!(
-                "Of {} measures, {} orders these runs best: Kendall’s τ with {} accuracy is {}. It was \
+    let above = matches!(found.trust, Trust::Estimate { low: Some(low), .. } if low > 0.0);
+    above.then(|| {
+        format!(
+            "Of {} measures, {} orders these runs best: Kendall’s τ with {} accuracy is {}. It was \
              chosen by these runs; expect less on others.",
-                known.len(),
-                best.name,
-                leading(comparison),
-                tau_in_words(found)
-            ))
-        }
-        _ => None,
-    }
+            known.len(),
+            best.name,
+            leading(comparison),
+            tau_in_words(found)
+        )
+    })
 }
 
 /// Formats a τ with its interval and the number of runs that it is computed from.
