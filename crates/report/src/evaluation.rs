@@ -6,7 +6,7 @@ pub mod words;
 use std::fmt;
 
 use crate::interval::{largest_is_above, wilson};
-use crate::record::{Accuracies, Evaluation, OnValidation, Representation, Scores, Verdict};
+use crate::record::{Accuracies, Evaluation, Representation, Scores, Verdict};
 
 /// Start of the name of an encoder that the trained encoder is compared with.
 const AGAINST: &str = "against:";
@@ -160,28 +160,19 @@ impl Evaluation {
         for accuracies in [&self.accuracies, &self.without_copies].into_iter().flatten() {
             accuracies.check()?;
         }
-        let right = |value: f64| value.is_nan() || (0.0..=1.0).contains(&value);
         for each in &self.per_class {
             for (name, value) in [("knn_acc1", each.knn_acc1), ("linear_acc1", each.linear_acc1)] {
-                if !right(value) {
-                    let of = format!("the class {}", each.class);
-                    return Err(EvaluationFault::Share { name, of, value });
-                }
+                share(name, format_args!("the class {}", each.class), value)?;
             }
         }
         for few in &self.few_labels {
-            let values = few.linear_acc1.iter().map(|(of, &value)| (of.to_string(), value));
-            for (of, value) in values.chain([("few labels".into(), few.share)]) {
-                if !right(value) {
-                    return Err(EvaluationFault::Share { name: "a share", of, value });
-                }
+            for (of, &value) in &few.linear_acc1 {
+                share("a share", of, value)?;
             }
+            share("a share", "few labels", few.share)?;
         }
-        if let Some(OnValidation { knn_acc1: value, .. }) =
-            self.validation.filter(|on| !right(on.knn_acc1))
-        {
-            let of = "the validation images".into();
-            return Err(EvaluationFault::Share { name: "knn_acc1", of, value });
+        if let Some(on) = &self.validation {
+            share("knn_acc1", "the validation images", on.knn_acc1)?;
         }
         let classes = self.confusion.len();
         let square = self.confusion.iter().all(|row| row.len() == classes);
@@ -255,6 +246,14 @@ pub enum EvaluationFault {
     },
 }
 
+/// Checks that a value is a proportion, or NaN, which stands for one that was not measured.
+fn share(name: &'static str, of: impl fmt::Display, value: f64) -> Result<(), EvaluationFault> {
+    match value.is_nan() || (0.0..=1.0).contains(&value) {
+        true => Ok(()),
+        false => Err(EvaluationFault::Share { name, of: of.to_string(), value }),
+    }
+}
+
 impl Accuracies {
     /// Returns the kNN accuracy of a representation, if it was measured.
     pub(crate) fn knn(&self, of: &Representation) -> Option<f64> {
@@ -294,21 +293,15 @@ impl Accuracies {
         if !self.of.contains_key(&Representation::Trained) {
             return Err(EvaluationFault::NoTrained);
         }
-        let share =
-            |name, of: String, value: f64| match value.is_nan() || (0.0..=1.0).contains(&value) {
-                true => Ok(()),
-                false => Err(EvaluationFault::Share { name, of, value }),
-            };
-        let images = || format!("{} images", self.images);
-        share("majority", images(), self.majority.unwrap_or(0.0))?;
+        share("majority", format_args!("{} images", self.images), self.majority.unwrap_or(0.0))?;
         for (of, scores) in &self.of {
-            share("knn_acc1", of.to_string(), scores.knn_acc1)?;
+            share("knn_acc1", of, scores.knn_acc1)?;
             let macros = [scores.knn_macro_acc1, scores.linear_macro_acc1];
             for (name, value) in ["knn_macro_acc1", "linear_macro_acc1"].into_iter().zip(macros) {
-                share(name, of.to_string(), value.unwrap_or(0.0))?;
+                share(name, of, value.unwrap_or(0.0))?;
             }
-            share("linear_acc1", of.to_string(), scores.linear_acc1)?;
-            share("centre_acc1", of.to_string(), scores.centre_acc1)?;
+            share("linear_acc1", of, scores.linear_acc1)?;
+            share("centre_acc1", of, scores.centre_acc1)?;
             let settings = [
                 ("knn_k", scores.knn_k.map(|k| k as f64)),
                 ("linear_penalty", scores.linear_penalty),
