@@ -131,7 +131,7 @@ impl Evaluation {
         if self.known > 0 && self.known >= self.scored() {
             return Some(Verdict::OnlyCopies);
         }
-        if let Some(share) = judged.majority.filter(|share| share.is_finite())
+        if let Some(share) = judged.commonest()
             && wilson(trained, judged.images).low <= share
         {
             let told = judged.best().is_some_and(|(.., best)| judged.is_told(best));
@@ -260,11 +260,21 @@ impl Accuracies {
         self.of.get(of).map(|scores| scores.knn_acc1).filter(|share| share.is_finite())
     }
 
+    /// Returns all representations but the trained encoder that have a kNN accuracy, with it.
+    pub(crate) fn others(&self) -> impl Iterator<Item = (&Representation, f64)> {
+        let others = self.of.keys().filter(|of| **of != Representation::Trained);
+        others.filter_map(|of| Some((of, self.knn(of)?)))
+    }
+
+    /// Returns the share of the commonest class, if it was measured.
+    pub(crate) fn commonest(&self) -> Option<f64> {
+        self.majority.filter(|share| share.is_finite())
+    }
+
     /// Returns the best baseline with its kNN accuracy.
     pub(crate) fn baseline(&self) -> Option<(&Representation, f64)> {
-        let baselines = self.of.keys().filter(|of| of.is_baseline());
-        let measured = baselines.filter_map(|of| Some((of, self.knn(of)?)));
-        measured.max_by(|a, b| a.1.total_cmp(&b.1))
+        let baselines = self.others().filter(|(of, _)| of.is_baseline());
+        baselines.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     /// Returns the largest accuracy: the name of its measure, its representation, and its value.
@@ -283,8 +293,7 @@ impl Accuracies {
     /// of the commonest class by more than the largest of all accuracies, three measures of each
     /// representation, would be by chance.
     fn is_told(&self, share: f64) -> bool {
-        let majority = self.majority.filter(|share| share.is_finite());
-        majority.is_none_or(|majority| {
+        self.commonest().is_none_or(|majority| {
             largest_is_above(3 * self.of.len(), share, majority, self.images)
         })
     }

@@ -46,7 +46,7 @@ fn rows(images: &str, accuracies: &Accuracies) -> Vec<String> {
     let images = format!("{} {images}", accuracies.images);
     let mut lines = vec![row(&images, ["kNN", "k", "linear", "centre"])];
     lines.extend(accuracies.of.iter().map(|(of, scores)| measured(of, scores)));
-    lines.extend(accuracies.majority.filter(|share| share.is_finite()).map(|share| {
+    lines.extend(accuracies.commonest().map(|share| {
         let always = format!("{:.1}%", 100.0 * share);
         let interval = words::interval(share, accuracies.images);
         format!(

@@ -254,10 +254,8 @@ fn known(evaluation: &Evaluation) -> Option<String> {
             count(others.images),
             percent(trained)
         );
-        for of in others.of.keys().filter(|of| **of != Representation::Trained) {
-            if let Some(share) = others.knn(of) {
-                sentence += &format!(", {} {}", of.phrase(), percent(share));
-            }
+        for (of, share) in others.others() {
+            sentence += &format!(", {} {}", of.phrase(), percent(share));
         }
     }
     Some(sentence + ".")

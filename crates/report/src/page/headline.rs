@@ -76,14 +76,12 @@ fn verdict(report: &Report) -> Markup {
 }
 
 fn measured(evaluation: &Evaluation, accuracies: &Accuracies, knn: f64) -> Markup {
-    let others = accuracies.of.keys().filter(|of| **of != Representation::Trained);
-    let others = others.filter_map(|of| Some((of, accuracies.knn(of)?)));
     let figures = html! {
         "On " (counted(accuracies.images, "test image", "test images")) " the trained encoder’s \
             nearest neighbours are right "
         strong.trained { (percent(knn)) } " of the time"
         @if let Some(k) = accuracies.of.get(&Representation::Trained).and_then(|of| of.knn_k) { " (k = " (k) ")" }
-        @for (at, (of, share)) in others.enumerate() {
+        @for (at, (of, share)) in accuracies.others().enumerate() {
             @if at == 0 { "; " } @else { ", " }
             (of.phrase()) " " strong class=(style(of)) { (percent(share)) }
         }

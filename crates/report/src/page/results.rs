@@ -102,7 +102,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
 
 /// Returns the accuracy of always predicting the commonest class, with its name.
 fn guessing(evaluation: &Evaluation, accuracies: &Accuracies) -> Option<(f64, &'static str)> {
-    match accuracies.majority.filter(|share| share.is_finite()) {
+    match accuracies.commonest() {
         Some(share) => Some((share, "always the commonest class:")),
         None if evaluation.classes > 0 => Some((1.0 / evaluation.classes as f64, "guessing:")),
         None => None,
@@ -219,7 +219,7 @@ fn table(caption: &str, accuracies: &Accuracies) -> Markup {
                             td class=(style(of)) { (scores.knn_k.map_or(NONE.into(), count)) }
                         }
                     }
-                    @if let Some(share) = accuracies.majority.filter(|share| share.is_finite()) {
+                    @if let Some(share) = accuracies.commonest() {
                         tr {
                             th scope="row" { "Always the commonest class" }
                             td colspan=(accuracies.of.len()) { (cell(share, accuracies.images)) }
