@@ -106,11 +106,18 @@ pub fn render_certificate(record: &CertificateRecord) -> String {
     let title = format!("Certificate of {}", record.subject);
     let header = html! {
         p.eyebrow { (title) }
-        @for (at, sentence) in words::verdict(record).iter().enumerate() {
-            @if at == 0 { h1.verdict { (sentence) } } @else { p.judgement { (sentence) } }
-        }
+        (verdict(&words::verdict(record)))
     };
     document(&title, &record.selfsame, header, &sections, Some(include_str!("page/script.js")))
+}
+
+/// Draws the sentences at the top of a page, the first of them as the headline.
+fn verdict(sentences: &[String]) -> Markup {
+    html! {
+        @for (at, sentence) in sentences.iter().enumerate() {
+            @if at == 0 { h1.verdict { (sentence) } } @else { p.judgement { (sentence) } }
+        }
+    }
 }
 
 /// Joins sentences into a paragraph, with the first sentence in bold.

@@ -6,7 +6,7 @@ use selfsame_theory::{Quantity, Trust};
 
 use super::chart::{Axis, Dot, Scale, scatter, whisker};
 use super::lines::{COLOURS, Line, Lines, Path, style};
-use super::{Section, document, protocol, quantity};
+use super::{Section, document, protocol, quantity, verdict};
 use crate::comparison::words::{self, leading};
 use crate::comparison::{ComparedRun, Comparison, CurvePoint, Difference, Paired, Predictor};
 use crate::format::{NONE, count, counted, number, percent, percent_up, signed};
@@ -35,12 +35,9 @@ pub fn render_comparison(comparison: &Comparison) -> String {
 }
 
 fn header(comparison: &Comparison, title: &str) -> Markup {
-    let said = words::verdict(comparison);
     html! {
         p.eyebrow { (title) }
-        @for (at, sentence) in said.iter().enumerate() {
-            @if at == 0 { h1.verdict { (sentence) } } @else { p.judgement { (sentence) } }
-        }
+        (verdict(&words::verdict(comparison)))
         @if let Some(best) = words::best_predictor(comparison) { p.judgement { (best) } }
         @for note in words::notes(comparison).filter(|note| !note.is_about_prediction()) {
             p.warning role="note" { (words::note(note)) }
@@ -168,8 +165,9 @@ fn points(difference: &Quantity, most: f64) -> Markup {
 
 /// Draws the training of the runs, one over the other.
 fn curves(comparison: &Comparison) -> Option<Section> {
-    let drawn: Vec<&ComparedRun> =
-        comparison.runs.iter().filter(|run| !run.curve.is_empty()).take(COLOURS).collect();
+    let trained: Vec<&ComparedRun> =
+        comparison.runs.iter().filter(|run| !run.curve.is_empty()).collect();
+    let drawn = &trained[..trained.len().min(COLOURS)];
     let of = |value: fn(&CurvePoint) -> Option<f64>| -> Vec<Line> {
         let line = |(at, run): (usize, &&ComparedRun)| {
             let points = run.curve.iter().filter_map(|point| Some((point.epoch, value(point)?)));
@@ -180,10 +178,10 @@ fn curves(comparison: &Comparison) -> Option<Section> {
     let chart = |title,
                  caption,
                  lines: &[Line],
-                 axis: &dyn Fn(&mut dyn Iterator<Item = f64>) -> Option<Axis>| {
+                 axis: fn(&mut dyn Iterator<Item = f64>, usize) -> Option<Axis>| {
         let points = || lines.iter().flat_map(|line| &line.points);
         let x = Axis::fit(&mut points().map(|point| point.0).chain([0.0]), 5)?;
-        let y = axis(&mut points().map(|point| point.1))?;
+        let y = axis(&mut points().map(|point| point.1), 5)?;
         let chart = Lines {
             title,
             caption,
@@ -203,22 +201,21 @@ fn curves(comparison: &Comparison) -> Option<Section> {
             "Validation accuracy (kNN)",
             html! { "On images held back from training." },
             &of(|point| point.knn),
-            &|values| Axis::percent(values, 5),
+            Axis::percent,
         ),
         chart(
             "Training loss",
             html! { @if methods { "Losses of different methods are on different scales: compare only runs of one method." } @else { "The lower, the better the task is solved; it need not order the runs as accuracy does." } },
             &of(|point| point.loss),
-            &|values| Axis::decades(values, 5),
+            Axis::decades,
         ),
     ];
     let charts: Vec<Markup> = charts.into_iter().flatten().collect();
     if charts.is_empty() {
         return None;
     }
-    let all = comparison.runs.iter().filter(|run| !run.curve.is_empty()).count();
     let body = html! {
-        @if all > drawn.len() { p.lead { "The " (drawn.len()) " most accurate runs." } }
+        @if trained.len() > drawn.len() { p.lead { "The " (drawn.len()) " most accurate runs." } }
         div.charts { @for chart in &charts { (chart) } }
     };
     Some(Section { id: "curves", short: "Curves", title: "How training went", body })

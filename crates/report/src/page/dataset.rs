@@ -83,6 +83,15 @@ pub(super) fn skipped(skipped: &[Skipped], file: &str) -> Markup {
     }
 }
 
+/// Warns of a folder of which no image is used.
+pub(super) fn lost(folder: &Skipped) -> Markup {
+    html! {
+        p.warning role="note" {
+            "No image of the folder " code { (folder.name) } " is used: " (folder.cause) "."
+        }
+    }
+}
+
 fn more(all: usize, file: &str) -> String {
     match all.saturating_sub(MAX_LISTED) {
         0 => String::new(),

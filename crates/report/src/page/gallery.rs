@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 
-use super::{Section, document, protocol, rendering};
+use super::{Section, dataset, document, protocol, rendering};
 use crate::format::{counted, number, sentence_list};
 use crate::gallery::{Gallery, Original, PolicyViews, Step, View};
 
@@ -39,9 +39,7 @@ fn header(gallery: &Gallery) -> Markup {
             li { "views of " (gallery.side) " × " (gallery.side) " pixels" }
             li { "seed " (gallery.seed) }
         }
-        @for lost in &gallery.lost {
-            p.warning role="note" { "No image of the folder " code { (lost.name) } " is used: " (lost.cause) "." }
-        }
+        @for folder in &gallery.lost { (dataset::lost(folder)) }
     }
 }
 

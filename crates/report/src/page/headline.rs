@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::dataset;
 use super::results::style;
 use crate::Report;
 use crate::evaluation::words;
@@ -53,9 +54,7 @@ pub(super) fn header(report: &Report) -> Markup {
             li { "seed " (run.seed) }
             @if !run.finished { li.warn { "not finished" } }
         }
-        @for lost in run.dataset.lost.iter().take(FEW) {
-            p.warning role="note" { "No image of the folder " code { (lost.name) } " is used: " (lost.cause) "." }
-        }
+        @for folder in run.dataset.lost.iter().take(FEW) { (dataset::lost(folder)) }
         @if run.dataset.lost.len() > FEW {
             p.warning role="note" {
                 "Nor is any image of " (counted((run.dataset.lost.len() - FEW) as u64, "more folder", "more \

@@ -296,7 +296,7 @@ impl Page<'_> {
             table.protocol { tbody { @for (name, value) in &rows { @if !value.is_empty() { tr { th scope="row" { (name) } td { (value) } } } } } }
             (self.shapes())
             @if !dataset.notes.is_empty() { ul.notes { @for note in &dataset.notes { li { (note) } } } }
-            @for lost in &dataset.lost { p.warning role="note" { "No image of the folder " code { (lost.name) } " is used: " (lost.cause) "." } }
+            @for folder in &dataset.lost { (dataset::lost(folder)) }
             @if dataset.skipped.is_empty() { p { "No image was left out." } }
             @else { (dataset::skipped(&dataset.skipped, INSPECTION_FILE)) }
         };
