@@ -12,7 +12,7 @@ pub const COMPARISON_PAGE: &str = "compare.html";
 /// Minimum number of runs for τ to have an interval, and for measures to be judged as predictors.
 pub const FEWEST: usize = 5;
 
-/// A comparison of runs: in what they differ, which is better, and how well each measure predicts
+/// A comparison of runs: how they differ, which is better, and how well each measure predicts
 /// their accuracy. (`compare.json`)
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]

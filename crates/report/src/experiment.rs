@@ -441,8 +441,8 @@ impl Figure {
         self.half.filter(|_| self.seeds != 2)
     }
 
-    /// Formats the mean with `digits` decimals, followed by ± and half of its interval, or by the
-    /// number of seeds where that are two.
+    /// Formats the mean with `digits` decimals, followed by ± and half of its interval, or by a
+    /// note if there are only two seeds.
     pub fn text(&self, digits: usize) -> String {
         let mean = signed(self.mean, digits);
         match self.half() {

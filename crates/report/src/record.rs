@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::format::count;
-
 use crate::sprite::Sprite;
 
 /// Name of the file that holds a [`RunRecord`].

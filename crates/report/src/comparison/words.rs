@@ -39,7 +39,7 @@ pub(crate) fn leading(comparison: &Comparison) -> &str {
     comparison.accuracies.get(comparison.leading).map_or("", String::as_str)
 }
 
-/// Describes which run is better, how sure that is, and in what the runs differ. The first sentence
+/// Describes which run is better, how sure that is, and how the runs differ. The first sentence
 /// is the headline.
 pub fn verdict(comparison: &Comparison) -> Vec<String> {
     let mut said = match &comparison.verdict {

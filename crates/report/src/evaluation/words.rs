@@ -183,7 +183,7 @@ fn gap(evaluation: &Evaluation) -> Option<String> {
     ))
 }
 
-/// Compares the means over classes with those over images, where they differ by a point or more.
+/// Says the accuracies averaged over classes. Returns `None` if they were not measured.
 pub(crate) fn macro_average(evaluation: &Evaluation) -> Option<String> {
     let scores = evaluation.trained()?;
     let (knn, linear) = (scores.knn_macro_acc1?, scores.linear_macro_acc1?);
@@ -195,15 +195,14 @@ pub(crate) fn macro_average(evaluation: &Evaluation) -> Option<String> {
     ))
 }
 
-/// Returns the rows of the confusion of classes with the names of the classes, of the classes that
-/// have test images or are predicted.
+/// Returns the rows of the confusion of classes, each with the name of its class.
 pub(crate) fn confusion_rows(evaluation: &Evaluation) -> Vec<(&str, &Vec<u64>)> {
     let rows = evaluation.confusion.iter();
     evaluation.class_names.iter().map(String::as_str).zip(rows).collect()
 }
 
-/// Names the pairs of classes that are most often taken for each other, at most five, one sentence
-/// each. A single image is no pair worth a name.
+/// Names the classes that are most often taken for another, at most five, one sentence each. A
+/// single image is not worth a name.
 pub(crate) fn confused(evaluation: &Evaluation) -> Vec<String> {
     const SHOWN: usize = 5;
     let rows = confusion_rows(evaluation);

@@ -1,4 +1,4 @@
-//! The page of a comparison of runs: which is better, in what they differ, how training went, and
+//! The page of a comparison of runs: which is better, how they differ, how training went, and
 //! with enough runs which measure predicts accuracy.
 
 use maud::{Markup, html};
@@ -45,7 +45,7 @@ fn header(comparison: &Comparison, title: &str) -> Markup {
     }
 }
 
-/// Shows in what the runs differ. Few runs are the columns of a table, many its rows.
+/// Shows how the runs differ. Few runs are the columns of a table, many its rows.
 fn settings(comparison: &Comparison) -> Option<Section> {
     let Comparison { settings, runs, .. } = comparison;
     if settings.is_empty() {

@@ -141,8 +141,8 @@ fn state(finding: &Finding) -> Markup {
     }
 }
 
-/// Returns the ends of the interval of a percentage, or the mean twice. An interval may leave the
-/// percentages that there are; a picture does not.
+/// Returns the ends of the interval of a percentage, or the mean twice, cut off at 0 and 100, which
+/// an interval may exceed.
 fn ends(figure: &Figure) -> [f64; 2] {
     let half = figure.half().unwrap_or(0.0);
     [-half, half].map(|side| (figure.mean + side).clamp(0.0, 100.0))

@@ -16,6 +16,7 @@ use crate::sprite::Sprite;
 const GROUPS: usize = 40;
 /// Maximum number of images shown of a main part, and of the unusual images of a class.
 const SHOWN: usize = 24;
+
 /// Draws a forecast as one HTML page that needs no other file and no network. The same forecast
 /// always gives the same bytes.
 ///
