@@ -641,6 +641,42 @@ fn short_runs_splits_that_differ_and_confused_classes_are_said() {
 }
 
 #[test]
+fn few_labels_stand_under_their_own_heads() {
+    use Representation::{Pixels, Trained, Untrained};
+    let mut report = whole(4);
+    let few = |share, of: &[(Representation, f64)]| FewLabels {
+        share,
+        images: 16,
+        linear_acc1: of.iter().cloned().collect(),
+    };
+    // Neither row has all representations, and the second begins with another than the first.
+    report.evaluation.as_mut().unwrap().few_labels = vec![
+        few(0.01, &[(Trained, 0.411), (Pixels, 0.422)]),
+        few(0.1, &[(Untrained, 0.433), (Pixels, 0.444)]),
+    ];
+    let page = render(&report);
+    check_page(&page);
+    let (_, table) = page.split_once("With few labels").unwrap();
+    let (table, _) = table.split_once("</table>").unwrap();
+    let rows: Vec<Vec<&str>> = table.split("<tr>").skip(1).map(cells).collect();
+    let dash = "–";
+    assert_eq!(rows[0], ["", "Trained encoder", "Untrained encoder", "Raw pixels"]);
+    assert_eq!(rows[1], ["1% of the labels: 16 images", "41.1%", dash, "42.2%"]);
+    assert_eq!(rows[2], ["10% of the labels: 16 images", dash, "43.3%", "44.4%"]);
+}
+
+/// Returns the first text of each cell of a row of a table.
+fn cells(row: &str) -> Vec<&str> {
+    let cells = row.split("</t").filter(|cell| cell.contains("<td") || cell.contains("<th"));
+    cells.map(first_text).collect()
+}
+
+fn first_text(html: &str) -> &str {
+    let mut texts = html.split('>').skip(1).filter_map(|text| text.split('<').next());
+    texts.find(|text| !text.is_empty()).unwrap_or_default()
+}
+
+#[test]
 fn a_representation_is_a_key_of_json() {
     let named = Representation::Against("resnet18.pth".into());
     for (of, key) in [

@@ -1,6 +1,8 @@
 //! The evaluations: a picture with intervals, the same numbers as a table, and each measure in
 //! plain words.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use super::Section;
@@ -250,7 +252,13 @@ pub(super) fn cell(share: f64, images: u64) -> Markup {
 
 /// Draws the accuracies of linear probes that know a share of the labels.
 fn few_labels(evaluation: &Evaluation) -> Markup {
-    let Some(first) = evaluation.few_labels.first() else { return html! {} };
+    let rows = &evaluation.few_labels;
+    if rows.is_empty() {
+        return html! {};
+    }
+    // A row may lack a representation that another has.
+    let columns: BTreeSet<&Representation> =
+        rows.iter().flat_map(|few| few.linear_acc1.keys()).collect();
     html! {
         h3 { "With few labels" }
         p.lead { "The linear probe again, fitted with the labels of only some images. It shows \
@@ -260,15 +268,16 @@ fn few_labels(evaluation: &Evaluation) -> Markup {
                 thead {
                     tr {
                         td {}
-                        @for of in first.linear_acc1.keys() { th scope="col" class=(style(of)) { (of.title()) } }
+                        @for of in &columns { th scope="col" class=(style(of)) { (of.title()) } }
                     }
                 }
                 tbody {
-                    @for few in &evaluation.few_labels {
+                    @for few in rows {
                         tr {
                             th scope="row" { (round(100.0 * few.share)) "% of the labels: " (counted(few.images, "image", "images")) }
-                            @for (of, share) in &few.linear_acc1 {
-                                td class=(style(of)) { (cell(*share, evaluation.scored())) }
+                            @for of in &columns {
+                                @let share = few.linear_acc1.get(*of).copied().unwrap_or(f64::NAN);
+                                td class=(style(of)) { (cell(share, evaluation.scored())) }
                             }
                         }
                     }
