@@ -258,10 +258,10 @@ impl<'a> Outline<'a> {
     /// Checks the number of restart markers in the last scan: one between any two intervals. A lost
     /// or doubled piece of the file shows here; decoders would fill or shift what comes after.
     fn check_restarts(&self, found: usize) -> Result<(), String> {
-        let intervals = self.mcus.checked_div(self.restart_interval).map_or(1, |whole| {
-            whole + usize::from(!self.mcus.is_multiple_of(self.restart_interval))
-        });
-        let wanted = intervals.saturating_sub(1);
+        let wanted = match self.restart_interval {
+            0 => 0,
+            interval => self.mcus.div_ceil(interval).saturating_sub(1),
+        };
         if found == wanted {
             return Ok(());
         }

@@ -30,79 +30,24 @@ const END_OF_IMAGE: u8 = 0xd9;
 const FIRST_RESTART: u8 = 0xd0;
 
 /// Decodes some columns and rows of the JPEG at `eighths` (1, 2 or 4) eighths of its size to RGB.
-/// There must be at least one column and one row. The last column and row of that size may extend
-/// beyond the image.
+/// There must be at least one column. The last column and row of that size may extend beyond the
+/// image.
 pub(crate) fn decode_part(
     bytes: &[u8],
     eighths: usize,
     columns: Range<usize>,
     rows: Range<usize>,
 ) -> Option<Vec<u8>> {
-    let (mut frame, scan) = Frame::read(bytes, eighths)?;
-    if columns.end > (frame.width * eighths).div_ceil(8)
-        || rows.end > (frame.height * eighths).div_ceil(8)
-    {
-        return None;
-    }
-    let (mcu_width, mcu_height) = (frame.across * eighths, frame.down * eighths);
-    let mcus_across = frame.width.div_ceil(frame.across * 8);
-    let mcus_down = frame.height.div_ceil(frame.down * 8);
-    // The buffer holds one row of MCUs per component.
-    let stride = mcus_across * mcu_width;
-    let mut planes = vec![vec![0; stride * mcu_height]; frame.components.len()];
-
-    let mut bits = Bits { bytes: scan, at: 0, held: 0, count: 0 };
-    let mut block = Block([0.0; 64]);
-    let mut pixels = vec![0; columns.len() * rows.len() * 3];
-    let mut lines = pixels.chunks_exact_mut(columns.len() * 3);
-    for mcu_row in 0..mcus_down {
-        let top = mcu_row * mcu_height;
-        let wanted_rows = rows.start.max(top)..rows.end.min(top + mcu_height);
-        for mcu_column in 0..mcus_across {
-            let number = mcu_row * mcus_across + mcu_column;
-            if frame.restart_interval > 0
-                && number > 0
-                && number.is_multiple_of(frame.restart_interval)
-            {
-                let restarts = number / frame.restart_interval - 1;
-                bits.pass_marker(FIRST_RESTART + (restarts % 8) as u8)?;
-                frame.components.iter_mut().for_each(|component| component.last_dc = 0);
-            }
-            let left = mcu_column * mcu_width;
-            let wanted =
-                !wanted_rows.is_empty() && left < columns.end && left + mcu_width > columns.start;
-            for (component, plane) in frame.components.iter_mut().zip(&mut planes) {
-                for place in 0..component.across * component.down {
-                    if wanted {
-                        let (down, across) = (place / component.across, place % component.across);
-                        let start =
-                            down * component.rows * stride + left + across * component.columns;
-                        bits.read_block(component, &mut block)?;
-                        block.inverse_dct(
-                            (component.columns, component.rows),
-                            &mut plane[start..],
-                            stride,
-                        );
-                    } else {
-                        bits.pass_block(component)?;
-                    }
-                }
-            }
-        }
-        for (row, line) in wanted_rows.zip(&mut lines) {
-            let start = (row - top) * stride;
-            to_rgb(&planes, start + columns.start..start + columns.end, line);
-        }
-    }
-    bits.pass_marker(END_OF_IMAGE)?;
-    Some(pixels)
+    let (frame, scan) = Frame::read(bytes, eighths)?;
+    frame.decode(scan, eighths, columns, rows)
 }
 
 /// Returns whether the scan of a file that this decoder supports is damaged: a code has no meaning, a
 /// value is out of range, restarts are missing, or the data end before or after the last block.
 /// Decoders of whole files let some of that pass.
 pub(crate) fn is_damaged(bytes: &[u8]) -> bool {
-    Frame::read(bytes, 1).is_some() && decode_part(bytes, 1, 0..1, 0..0).is_none()
+    // All blocks are passed even where no row is wanted.
+    Frame::read(bytes, 1).is_some_and(|(frame, scan)| frame.decode(scan, 1, 0..1, 0..0).is_none())
 }
 
 /// Converts a run of pixels by JFIF's equations, with 16 fractional bits.
@@ -225,6 +170,75 @@ impl Frame {
             components: components.collect::<Option<_>>()?,
         };
         Some((frame, rest))
+    }
+
+    /// Decodes some columns and rows of the scan, as [`decode_part`] does.
+    fn decode(
+        mut self,
+        scan: &[u8],
+        eighths: usize,
+        columns: Range<usize>,
+        rows: Range<usize>,
+    ) -> Option<Vec<u8>> {
+        if columns.end > (self.width * eighths).div_ceil(8)
+            || rows.end > (self.height * eighths).div_ceil(8)
+        {
+            return None;
+        }
+        let (mcu_width, mcu_height) = (self.across * eighths, self.down * eighths);
+        let mcus_across = self.width.div_ceil(self.across * 8);
+        let mcus_down = self.height.div_ceil(self.down * 8);
+        // The buffer holds one row of MCUs per component.
+        let stride = mcus_across * mcu_width;
+        let mut planes = vec![vec![0; stride * mcu_height]; self.components.len()];
+
+        let mut bits = Bits { bytes: scan, at: 0, held: 0, count: 0 };
+        let mut block = Block([0.0; 64]);
+        let mut pixels = vec![0; columns.len() * rows.len() * 3];
+        let mut lines = pixels.chunks_exact_mut(columns.len() * 3);
+        for mcu_row in 0..mcus_down {
+            let top = mcu_row * mcu_height;
+            let wanted_rows = rows.start.max(top)..rows.end.min(top + mcu_height);
+            for mcu_column in 0..mcus_across {
+                let number = mcu_row * mcus_across + mcu_column;
+                if self.restart_interval > 0
+                    && number > 0
+                    && number.is_multiple_of(self.restart_interval)
+                {
+                    let restarts = number / self.restart_interval - 1;
+                    bits.pass_marker(FIRST_RESTART + (restarts % 8) as u8)?;
+                    self.components.iter_mut().for_each(|component| component.last_dc = 0);
+                }
+                let left = mcu_column * mcu_width;
+                let wanted = !wanted_rows.is_empty()
+                    && left < columns.end
+                    && left + mcu_width > columns.start;
+                for (component, plane) in self.components.iter_mut().zip(&mut planes) {
+                    for place in 0..component.across * component.down {
+                        if wanted {
+                            let (down, across) =
+                                (place / component.across, place % component.across);
+                            let start =
+                                down * component.rows * stride + left + across * component.columns;
+                            bits.read_block(component, &mut block)?;
+                            block.inverse_dct(
+                                (component.columns, component.rows),
+                                &mut plane[start..],
+                                stride,
+                            );
+                        } else {
+                            bits.pass_block(component)?;
+                        }
+                    }
+                }
+            }
+            for (row, line) in wanted_rows.zip(&mut lines) {
+                let start = (row - top) * stride;
+                to_rgb(&planes, start + columns.start..start + columns.end, line);
+            }
+        }
+        bits.pass_marker(END_OF_IMAGE)?;
+        Some(pixels)
     }
 }
 
