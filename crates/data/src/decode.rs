@@ -167,14 +167,9 @@ fn png_cause(error: &png::DecodingError) -> String {
         text = "its compressed data cannot be unpacked".into();
     }
     // `ChunkType { type: IDAT, critical: true, … }` is the chunk IDAT.
-    while let Some((start, (name, end))) =
-        text.split_once("ChunkType { type: ").and_then(|(start, rest)| {
-            Some((
-                start,
-                rest.split_once(" }")
-                    .and_then(|(inside, end)| Some((inside.split(',').next()?, end)))?,
-            ))
-        })
+    while let Some((start, rest)) = text.split_once("ChunkType { type: ")
+        && let Some((inside, end)) = rest.split_once(" }")
+        && let Some(name) = inside.split(',').next()
     {
         text = format!("{start}{name}{end}");
     }
@@ -182,10 +177,8 @@ fn png_cause(error: &png::DecodingError) -> String {
 }
 
 fn jpeg_facts(outline: &Outline<'_>) -> Facts {
-    let noted = outline.exif.and_then(orientation::of_exif);
-    let noted = noted.or_else(|| outline.xmp.and_then(orientation::of_xmp));
     Facts {
-        orientation: noted.unwrap_or(1),
+        orientation: orientation::noted(outline.exif, outline.xmp),
         several: outline.index.and_then(orientation::pictures).is_some_and(|count| count > 1),
         ..Facts::new(Format::Jpeg, outline.width, outline.height)
     }
@@ -319,10 +312,8 @@ fn webp_header(bytes: &[u8]) -> Result<Facts, String> {
     let damaged = |error| format!("damaged WebP: {error}");
     let exif = decoder.exif_metadata().map_err(damaged)?;
     let xmp = decoder.xmp_metadata().map_err(damaged)?;
-    let noted = exif.and_then(|exif| orientation::of_exif(&exif));
-    let noted = noted.or_else(|| xmp.and_then(|xmp| orientation::of_xmp(&xmp)));
     Ok(Facts {
-        orientation: noted.unwrap_or(1),
+        orientation: orientation::noted(exif.as_deref(), xmp.as_deref()),
         several: decoder.is_animated(),
         ..Facts::new(Format::WebP, width, height)
     })
@@ -373,21 +364,7 @@ fn animated_webp(bytes: &[u8], plan: &Plan) -> Result<RgbImage, String> {
     }
     let (channels, pixels) = webp_pixels(decoder)?;
     let mut rows = Rows::new(plan, 4);
-    let mut line = vec![0; plan.facts.width as usize * 4];
-    let mut lines = pixels.chunks_exact(width as usize * channels);
-    for row in 0..plan.facts.height {
-        line.fill(0);
-        if (top..top + height).contains(&row)
-            && let Some(stored) = lines.next()
-        {
-            let place = line[left as usize * 4..].chunks_exact_mut(4);
-            for (pixel, stored) in place.zip(stored.chunks_exact(channels)) {
-                pixel[3] = u8::MAX;
-                pixel[..channels].copy_from_slice(stored);
-            }
-        }
-        rows.push(row, &line);
-    }
+    rows.push_picture((left, top), width, channels, &pixels);
     Ok(rows.image())
 }
 
@@ -1137,15 +1114,19 @@ mod tests {
 
     /// Inserts a segment with `exif` after the start of a JPEG.
     fn jpeg_with_exif(bytes: &[u8], exif: &[u8]) -> Vec<u8> {
-        let length = (exif.len() as u16 + 8).to_be_bytes();
-        [&bytes[..2], &[0xff, 0xe1], &length, b"Exif\0\0", exif, &bytes[2..]].concat()
+        jpeg_with(bytes, 0xe1, &[b"Exif\0\0", exif].concat())
+    }
+
+    /// Inserts a chunk into a PNG at `place`.
+    fn png_with_at(bytes: &[u8], place: usize, name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+        let chunk = [name, content].concat();
+        let (length, sum) = ((content.len() as u32).to_be_bytes(), crc(&chunk).to_be_bytes());
+        [&bytes[..place], &length, &chunk, &sum, &bytes[place..]].concat()
     }
 
     /// Inserts a chunk after the header of a PNG.
     fn png_with(bytes: &[u8], name: &[u8; 4], content: &[u8]) -> Vec<u8> {
-        let chunk = [name, content].concat();
-        let (length, sum) = ((content.len() as u32).to_be_bytes(), crc(&chunk).to_be_bytes());
-        [&bytes[..33], &length, &chunk, &sum, &bytes[33..]].concat()
+        png_with_at(bytes, 33, name, content)
     }
 
     fn jpeg_with(bytes: &[u8], marker: u8, segment: &[u8]) -> Vec<u8> {
@@ -1297,14 +1278,6 @@ mod tests {
         assert!(causes > 1000);
     }
 
-    fn png_with_exif(bytes: &[u8], exif: &[u8], after_the_pixels: bool) -> Vec<u8> {
-        let chunk = [b"eXIf", exif].concat();
-        let length = (exif.len() as u32).to_be_bytes();
-        let at = if after_the_pixels { bytes.len() - 12 } else { 33 };
-        let sum = crc(&chunk).to_be_bytes();
-        [&bytes[..at], &length, &chunk, &sum, &bytes[at..]].concat()
-    }
-
     /// The same pixels as an upright picture, turned by the definitions of EXIF's eight values:
     /// where the first stored row and the first stored column lie.
     fn upright(pixels: &[u8], (width, height): (usize, usize), orientation: u8) -> Vec<u8> {
@@ -1344,9 +1317,9 @@ mod tests {
                 encoder.set_exif_metadata(exif.clone());
                 encoder.encode(&picture, wide, high, image_webp::ColorType::Rgb8).unwrap();
                 let files = [
-                    png_with_exif(&png, &exif, false),
-                    png_with_exif(&png, &exif, true),
-                    png_with_exif(&png, &[b"Exif\0\0", &exif[..]].concat(), false),
+                    png_with(&png, b"eXIf", &exif),
+                    png_with_at(&png, png.len() - 12, b"eXIf", &exif),
+                    png_with(&png, b"eXIf", &[b"Exif\0\0", &exif[..]].concat()),
                     webp.clone(),
                 ];
                 for bytes in files {
@@ -1364,13 +1337,13 @@ mod tests {
                         assert!(fitted(&ignored, size) == fitted(&stored, size));
                     }
                 }
-                let mut damaged = png_with_exif(&png, &exif, false);
+                let mut damaged = png_with(&png, b"eXIf", &exif);
                 damaged[33 + 8] ^= 1;
                 assert_eq!(dimensions(&damaged, Exif::Turn), Ok((wide, high)));
             }
         }
         for value in [0, 9, 255] {
-            let odd = png_with_exif(&png, &exif(value, true), false);
+            let odd = png_with(&png, b"eXIf", &exif(value, true));
             assert!(decode(&odd, SMALL).is_ok_and(|image| image.facts.orientation == 1));
         }
     }

@@ -10,6 +10,12 @@ const ORIENTATION: u16 = 0x112;
 /// The number of pictures, in the index of a JPEG with several (CIPA DC-007).
 const PICTURES: u16 = 0xb001;
 
+/// Returns the orientation that a file's EXIF data or, where they say nothing of it, its XMP notes.
+/// Without a note, an image is upright.
+pub(crate) fn noted(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> u8 {
+    exif.and_then(of_exif).or_else(|| xmp.and_then(of_xmp)).unwrap_or(1)
+}
+
 /// Finds the orientation, 1 to 8, in a block of EXIF data.
 pub(crate) fn of_exif(block: &[u8]) -> Option<u8> {
     // Some programs write a JPEG's mark before the blocks of other formats, too.
@@ -17,7 +23,8 @@ pub(crate) fn of_exif(block: &[u8]) -> Option<u8> {
     valid(number(block, ORIENTATION)?)
 }
 
-fn valid(number: u32) -> Option<u8> {
+/// Returns the number as an orientation, if it is one.
+pub(crate) fn valid(number: u32) -> Option<u8> {
     u8::try_from(number).ok().filter(|number| (1..=8).contains(number))
 }
 
@@ -34,9 +41,9 @@ fn number(block: &[u8], tag: u16) -> Option<u32> {
         _ => return None,
     };
     let read = |at: usize, length: usize| {
-        let bytes = block.get(at..at.checked_add(length)?)?.iter();
-        let join = |number: u32, byte: &u8| number << 8 | u32::from(*byte);
-        Some(if is_big_endian { bytes.fold(0, join) } else { bytes.rev().fold(0, join) })
+        let bytes = block.get(at..at.checked_add(length)?)?;
+        // No number here has more than 4 bytes.
+        Some(unsigned(bytes, is_big_endian) as u32)
     };
     let directory = read(4, 4)? as usize;
     let entries = (0..read(directory, 2)? as usize).map(|entry| directory + 2 + entry * 12);
@@ -52,6 +59,12 @@ fn number(block: &[u8], tag: u16) -> Option<u32> {
         }
     }
     None
+}
+
+/// Returns the number that at most 8 bytes stand for.
+pub(crate) fn unsigned(bytes: &[u8], is_big_endian: bool) -> u64 {
+    let join = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+    if is_big_endian { bytes.iter().fold(0, join) } else { bytes.iter().rev().fold(0, join) }
 }
 
 /// Finds the orientation in a packet of XMP: an attribute or an element `tiff:Orientation`.

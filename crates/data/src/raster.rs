@@ -100,20 +100,12 @@ fn gif(bytes: &[u8], plan: &Plan) -> Result<RgbImage, String> {
     let mut decoder = gif_decoder(bytes)?;
     let frame = decoder.next_frame_info().map_err(|error| damaged(&error))?;
     let frame = frame.ok_or("damaged GIF: it holds no picture")?;
-    let [left, top, width, height] =
-        [frame.left, frame.top, frame.width, frame.height].map(usize::from);
-    let mut picture = vec![0; width * height * 4];
+    let place = (frame.left.into(), frame.top.into());
+    let (width, height) = (frame.width, frame.height);
+    let mut picture = vec![0; usize::from(width) * usize::from(height) * 4];
     decoder.read_into_buffer(&mut picture).map_err(|error| damaged(&error))?;
     let mut rows = Rows::new(plan, 4);
-    let mut line = vec![0; plan.facts.width as usize * 4];
-    for row in 0..plan.facts.height {
-        line.fill(0);
-        if let Some(inside) = (row as usize).checked_sub(top).filter(|inside| *inside < height) {
-            line[left * 4..(left + width) * 4]
-                .copy_from_slice(&picture[inside * width * 4..][..width * 4]);
-        }
-        rows.push(row, &line);
-    }
+    rows.push_picture(place, width.into(), 4, &picture);
     rows.facts.several = decoder.next_frame_info().is_ok_and(|next| next.is_some());
     Ok(rows.image())
 }
@@ -150,16 +142,16 @@ fn tiff_header(bytes: &[u8]) -> Result<Facts, String> {
         );
     }
     let orientation = match number(Tag::Orientation) {
-        Some(number) => Some(number).filter(|number| (1..=8).contains(number)),
+        Some(number) => orientation::valid(number),
         None => {
             let xmp = decoder.find_tag(Tag::Unknown(XMP)).ok().flatten();
             let xmp = xmp.and_then(|packet| packet.into_u8_vec().ok()).unwrap_or_default();
-            orientation::of_xmp(&xmp).map(u32::from)
+            orientation::of_xmp(&xmp)
         }
     };
     let bits = decoder.colortype().map_err(|error| unread_tiff(&error))?.bit_depth();
     Ok(Facts {
-        orientation: orientation.unwrap_or(1) as u8,
+        orientation: orientation.unwrap_or(1),
         bits,
         several: decoder.more_images(),
         ..Facts::new(Format::Tiff, width, height)
@@ -209,7 +201,10 @@ fn tiff(bytes: &[u8], plan: &Plan) -> Result<RgbImage, String> {
         ));
     }
     let readable = chunks::readable(bytes, &mut decoder)?;
-    let mut decoder = tiff_decoder(&readable)?;
+    let mut decoder = match &readable {
+        Some(readable) => tiff_decoder(readable)?,
+        None => decoder,
+    };
     let mut samples = DecodingResult::U8(Vec::new());
     decoder.read_image_to_buffer(&mut samples).map_err(|error| unread_tiff(&error))?;
     let mut rows = Rows::new(plan, shown);

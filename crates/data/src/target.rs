@@ -285,7 +285,7 @@ pub(crate) struct Rows {
     pub(crate) channels: usize,
     pub(crate) facts: Facts,
     pub(crate) pixels: Vec<u8>,
-    /// How often each value of 16 bits occurs, from the first row of such values on.
+    /// How often each 16-bit value occurs. Empty until there are such values.
     values: Vec<u32>,
 }
 
@@ -309,6 +309,35 @@ impl Rows {
     pub(crate) fn push_all(&mut self, samples: &[u8]) {
         let lines = samples.chunks_exact(self.facts.width as usize * self.channels);
         (0..).zip(lines).for_each(|(row, line)| self.push(row, line));
+    }
+
+    /// Takes a whole canvas of transparent black with a picture of RGB or RGBA on it. The picture
+    /// is `width` pixels wide, does not reach beyond the canvas on the right, and has its corner at
+    /// `left` and `top`. There must be four channels.
+    pub(crate) fn push_picture(
+        &mut self,
+        (left, top): (u32, u32),
+        width: u32,
+        channels: usize,
+        samples: &[u8],
+    ) {
+        let (left, width) = (left as usize, width as usize);
+        let mut line = vec![0; self.facts.width as usize * 4];
+        // A picture of a GIF may be 0 pixels wide, which leaves no samples.
+        let mut lines = samples.chunks_exact((width * channels).max(1));
+        for row in 0..self.facts.height {
+            line.fill(0);
+            if row >= top
+                && let Some(stored) = lines.next()
+            {
+                let place = line[left * 4..(left + width) * 4].chunks_exact_mut(4);
+                for (pixel, stored) in place.zip(stored.chunks_exact(channels)) {
+                    pixel[3] = u8::MAX;
+                    pixel[..channels].copy_from_slice(stored);
+                }
+            }
+            self.push(row, &line);
+        }
     }
 
     /// Takes all rows of 16-bit samples.

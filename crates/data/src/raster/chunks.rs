@@ -11,6 +11,7 @@ use std::ops::Range;
 use tiff::tags::Tag;
 
 use super::TiffDecoder;
+use crate::orientation::unsigned;
 
 const NONE: u64 = 1;
 const LZW: u64 = 5;
@@ -20,11 +21,12 @@ const DEFLATE: [u64; 2] = [8, 32_946];
 /// Largest number of bytes that chunks are decompressed to.
 const MOST: usize = 1 << 30;
 
-/// Returns a file with the same pixels that `decoder`, which is at the first directory, reads right.
-pub(super) fn readable<'a>(
-    bytes: &'a [u8],
+/// Returns a file with the same pixels that the decoder reads right, or `None` if it reads `bytes`
+/// right. `decoder` is at the first directory of `bytes`.
+pub(super) fn readable(
+    bytes: &[u8],
     decoder: &mut TiffDecoder<'_>,
-) -> Result<Cow<'a, [u8]>, String> {
+) -> Result<Option<Vec<u8>>, String> {
     let mut numbers = |tag| decoder.find_tag_unsigned_vec::<u64>(tag).ok().flatten();
     let mut number = |tag| numbers(tag).and_then(|numbers| numbers.first().copied());
     let compression = number(Tag::Compression).unwrap_or(NONE);
@@ -34,7 +36,7 @@ pub(super) fn readable<'a>(
     let is_predicted = number(Tag::Predictor).is_some_and(|predictor| predictor != 1);
     let has_predictor = is_lzw || DEFLATE.contains(&compression);
     if !is_reversed && !is_lzw && (!is_predicted || has_predictor) {
-        return Ok(Cow::Borrowed(bytes));
+        return Ok(None);
     }
     let lengths =
         chunk_lengths(&mut number).ok_or("damaged TIFF: its sizes do not fit together")?;
@@ -80,7 +82,7 @@ pub(super) fn readable<'a>(
     if !has_predictor {
         file.set(Tag::Predictor, &[1]);
     }
-    Ok(Cow::Owned(file.bytes))
+    Ok(Some(file.bytes))
 }
 
 /// Returns the number of bytes of each chunk, decompressed, without end. The channels lie beside each
@@ -131,11 +133,7 @@ impl Directory {
     }
 
     fn read(&self, place: Range<usize>) -> Option<usize> {
-        let bytes = self.bytes.get(place)?.iter();
-        let join = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
-        let number =
-            if self.is_big_endian { bytes.fold(0, join) } else { bytes.rev().fold(0, join) };
-        usize::try_from(number).ok()
+        usize::try_from(unsigned(self.bytes.get(place)?, self.is_big_endian)).ok()
     }
 
     fn number(&self, number: u64, length: usize) -> Vec<u8> {
