@@ -98,10 +98,13 @@ pub(crate) fn open_all(
     listing.arrange(path, name, labels)
 }
 
-/// Returns whether a file of this name is an archive that is read.
-pub(crate) fn is_archive_name(name: &str) -> bool {
-    let name = name.to_lowercase();
-    [".tar", ".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end))
+/// Returns the name of an archive that is read without its ending, or `None` if the name is that of
+/// another file.
+pub(crate) fn stem(name: &str) -> Option<&str> {
+    [".tar.gz", ".tgz", ".tar"].iter().find_map(|end| {
+        let (stem, ending) = name.split_at_checked(name.len().checked_sub(end.len())?)?;
+        ending.eq_ignore_ascii_case(end).then_some(stem)
+    })
 }
 
 /// Formats of files, by their first bytes, that are no archive that is read: what the file is, and
@@ -252,7 +255,7 @@ impl Listing {
         let Some(error) = damage else { return Ok(reader) };
         let mut mark = [1; 1024];
         let ended = reader.seek(SeekFrom::Start(end)).and_then(|_| reader.read_exact(&mut mark));
-        if ended.is_ok() && mark == [0; 1024] && !has_header(&mut reader) {
+        if ended.is_ok() && mark == [0; 1024] && !has_header(&mut BufReader::new(&mut reader)) {
             self.findings.notes.push(format!(
                 "The archive {shown} holds other bytes after its end mark; they are not read."
             ));

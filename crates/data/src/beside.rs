@@ -19,10 +19,10 @@ struct Said {
     field: Option<&'static str>,
 }
 
-/// The labels of images, found by the images' names.
-pub(crate) struct Labels<'a> {
+/// Finds the labels of images by the images' names.
+pub(crate) struct Index<'a> {
     /// Files by their folders and names without the last ending.
-    by_stem: HashMap<String, (&'a str, &'a Said)>,
+    by_stem: HashMap<&'a str, (&'a str, &'a Said)>,
     unread: &'a BTreeMap<String, &'static str>,
 }
 
@@ -62,11 +62,10 @@ impl Beside {
 
     /// Returns the labels by the images' names. Two files that give one image different labels are
     /// an error.
-    pub(crate) fn labels(&self) -> Result<Labels<'_>, String> {
-        let mut by_stem: HashMap<String, (&str, &Said)> = HashMap::new();
+    pub(crate) fn labels(&self) -> Result<Index<'_>, String> {
+        let mut by_stem: HashMap<&str, (&str, &Said)> = HashMap::new();
         for (name, said) in &self.files {
-            let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).to_owned();
-            if let Some((other, earlier)) = by_stem.insert(stem, (name, said))
+            if let Some((other, earlier)) = by_stem.insert(kinds::stem(name), (name, said))
                 && earlier.label != said.label
             {
                 return Err(format!(
@@ -79,52 +78,49 @@ impl Beside {
                 ));
             }
         }
-        Ok(Labels { by_stem, unread: &self.unread })
+        Ok(Index { by_stem, unread: &self.unread })
     }
 }
 
-impl Labels<'_> {
-    /// Returns the stem of the file that labels the image whose folders and name are `components`:
-    /// its name without the last ending or, as WebDataset has it, up to the first dot.
-    fn stem(&self, components: &[String]) -> Option<String> {
+impl<'a> Index<'a> {
+    /// Returns the file that labels the image whose folders and name are `components`, with what it
+    /// says. The file's stem is the image's name without the last ending or, as WebDataset has it,
+    /// up to the first dot.
+    fn find(&self, components: &[String]) -> Option<(&'a str, &'a Said)> {
         let (name, folders) = components.split_last()?;
         let stem = |end: usize| {
             folders.iter().map(String::as_str).chain([&name[..end]]).collect::<Vec<_>>().join("/")
         };
         let ends = [name.rfind('.'), name.find('.')].into_iter().flatten();
-        ends.map(stem).find(|stem| self.by_stem.contains_key(stem))
+        ends.map(stem).find_map(|stem| self.by_stem.get(stem.as_str()).copied())
     }
 
     pub(crate) fn label(&self, components: &[String]) -> Option<String> {
-        let (_, said) = self.by_stem.get(&self.stem(components)?)?;
+        let (_, said) = self.find(components)?;
         Some(said.label.clone())
     }
 
     /// Describes what was read: where labels are from, files that are not read or belong to no
     /// image, and images that share a file.
     pub(crate) fn notes<'i>(&self, images: impl Iterator<Item = &'i [String]>) -> Vec<String> {
-        let mut taken: HashMap<String, String> = HashMap::new();
+        let mut taken: HashMap<&str, String> = HashMap::new();
         let (mut shared, mut example) = (0, None);
         for image in images {
-            let Some(stem) = self.stem(image) else { continue };
+            let Some((file, _)) = self.find(image) else { continue };
             let name = joined(image);
-            match taken.get(&stem) {
+            match taken.get(file) {
                 Some(other) => {
                     shared += 1;
                     example.get_or_insert_with(|| (other.clone(), name));
                 }
                 None => {
-                    taken.insert(stem, name);
+                    taken.insert(file, name);
                 }
             }
         }
         let mut notes = Vec::new();
-        let mut unused: Vec<&str> = self
-            .by_stem
-            .iter()
-            .filter(|(stem, _)| !taken.contains_key(*stem))
-            .map(|(_, (name, _))| *name)
-            .collect();
+        let files = self.by_stem.values().map(|&(file, _)| file);
+        let mut unused: Vec<&str> = files.filter(|file| !taken.contains_key(file)).collect();
         unused.sort_unstable();
         if let Some(first) = unused.first() {
             notes.push(format!(

@@ -24,14 +24,11 @@ struct Folder {
 /// Lists the images below `path`, following links. A link that leads back to a folder around it is
 /// left out and named.
 pub(crate) fn open(path: &Path, name: String, labels: Labels) -> Result<Catalogue, DataError> {
-    let (files, mut findings, archives) = walk(path, &|_| false)?;
+    let (files, mut findings, archives) = walk(path, &|_| false, true)?;
     if findings.images.is_empty() && !archives.is_empty() {
         return archive::open_all(path, name, &archives, findings, labels);
     }
-    for archive in archives {
-        let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        findings.is_image(&[name]);
-    }
+    leave_alone(&mut findings, &archives);
     tree::arrange(path, name, findings, Box::new(Folder { files }), labels)
 }
 
@@ -42,11 +39,8 @@ pub(crate) fn add_beside(
     path: &Path,
     is_own: &dyn Fn(&str) -> bool,
 ) -> Result<(), DataError> {
-    let (_, mut findings, archives) = walk(path, is_own)?;
-    for archive in archives {
-        let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        findings.is_image(&[name]);
-    }
+    let (_, mut findings, archives) = walk(path, is_own, false)?;
+    leave_alone(&mut findings, &archives);
     for image in std::mem::take(&mut findings.images) {
         let cause = "it lies beside the binary files of a set, which alone are read";
         findings.skip(&image.components.join("/"), cause);
@@ -59,11 +53,24 @@ pub(crate) fn add_beside(
     Ok(())
 }
 
+/// Notes archives as files that are not read.
+fn leave_alone(findings: &mut Findings, archives: &[PathBuf]) {
+    for archive in archives {
+        let name = archive.file_name().unwrap_or_default().to_string_lossy();
+        findings.is_image(&[name]);
+    }
+}
+
 /// What lies in a folder: the files of images, all findings, and the archives at its top.
 type Walked = (Vec<PathBuf>, Findings, Vec<PathBuf>);
 
 /// Finds all files in the folder at `path`, without those with a name that `is_own` knows.
-fn walk(path: &Path, is_own: &dyn Fn(&str) -> bool) -> Result<Walked, DataError> {
+/// `reads_labels` says whether files that may hold labels are opened.
+fn walk(
+    path: &Path,
+    is_own: &dyn Fn(&str) -> bool,
+    reads_labels: bool,
+) -> Result<Walked, DataError> {
     fs::read_dir(path).map_err(DataError::read(path))?;
     let (mut files, mut archives) = (Vec::new(), Vec::new());
     let (mut findings, mut empty) = (Findings::default(), Vec::new());
@@ -100,7 +107,7 @@ fn walk(path: &Path, is_own: &dyn Fn(&str) -> bool) -> Result<Walked, DataError>
             continue;
         }
         if let [name] = &lossy[..]
-            && archive::is_archive_name(name)
+            && archive::stem(name).is_some()
             && kinds::kind(&lossy) != Kind::Junk
             && entry.file_type().is_file()
         {
@@ -108,10 +115,12 @@ fn walk(path: &Path, is_own: &dyn Fn(&str) -> bool) -> Result<Walked, DataError>
             continue;
         }
         if !findings.is_image(&lossy) {
-            findings.read_beside(&lossy, || {
-                let small = entry.metadata().is_ok_and(|file| file.len() <= MAX_BESIDE);
-                small.then(|| fs::read(entry.path()).ok()).flatten()
-            });
+            if reads_labels {
+                findings.read_beside(&lossy, || {
+                    let small = entry.metadata().is_ok_and(|file| file.len() <= MAX_BESIDE);
+                    small.then(|| fs::read(entry.path()).ok()).flatten()
+                });
+            }
             continue;
         }
         if !entry.file_type().is_file() {

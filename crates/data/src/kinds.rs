@@ -90,6 +90,11 @@ pub(crate) fn ending(name: &str) -> String {
     }
 }
 
+/// Returns a file's name without what follows its last dot.
+pub(crate) fn stem(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
 /// Endings of files that hold pictures in some form that is not read, with what to do about them, and
 /// about one of them.
 const UNREAD: &[(&[&str], &str, &str)] = &[

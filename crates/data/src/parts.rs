@@ -75,17 +75,22 @@ pub(crate) fn divide(folders: &Folders<'_>) -> Result<(Division, Option<String>)
     }
 }
 
-/// Returns the parts of folders among which are training and another part.
-fn in_parts(group: &BTreeMap<&str, Word>) -> (Division, Option<String>) {
-    let has_test = group.values().any(|&word| word == Word::Test);
-    let part = |word: Word| match word {
+/// Returns the part that a word stands for beside others, of which `has_test` says whether one is for
+/// testing.
+fn part(word: Word, has_test: bool) -> Part {
+    match word {
         Word::Train => Part::Train,
         Word::Validation => Part::Validation,
         Word::HeldOut if has_test => Part::Validation,
         Word::Test | Word::HeldOut => Part::Test,
-    };
+    }
+}
+
+/// Returns the parts of folders among which are training and another part.
+fn in_parts(group: &BTreeMap<&str, Word>) -> (Division, Option<String>) {
+    let has_test = group.values().any(|&word| word == Word::Test);
     let parts: BTreeMap<String, Part> =
-        group.iter().map(|(&name, &word)| (name.to_owned(), part(word))).collect();
+        group.iter().map(|(&name, &word)| (name.to_owned(), part(word, has_test))).collect();
     let plain = |name: &str| ["train", "val", "valid", "validation", "test"].contains(&name);
     let note = (!parts.keys().all(|name| plain(&name.to_lowercase()))).then(|| {
         let read = |wanted: Part, what: &str| {
@@ -200,20 +205,16 @@ pub(crate) fn parts_of<'a>(values: &BTreeSet<&'a str>) -> BTreeMap<&'a str, Part
             reading.rest.iter().all(|word| ["public", "private"].contains(&word.as_str()))
         })
         .collect();
-    let is_private = |reading: &Reading| reading.rest.iter().any(|word| word == "private");
-    let is_public = |reading: &Reading| reading.rest.iter().any(|word| word == "public");
+    let says = |reading: &Reading, wanted: &str| reading.rest.iter().any(|word| word == wanted);
     let test = |reading: &Reading| reading.word == Word::Test;
     let has_test = known.values().any(test);
-    let has_private = known.values().any(|reading| test(reading) && is_private(reading));
+    let has_private = known.values().any(|reading| test(reading) && says(reading, "private"));
     known
         .iter()
         .map(|(&value, reading)| {
             let part = match reading.word {
-                Word::Train => Part::Train,
-                Word::Validation => Part::Validation,
-                Word::HeldOut if has_test => Part::Validation,
-                Word::Test if has_private && is_public(reading) => Part::Validation,
-                Word::Test | Word::HeldOut => Part::Test,
+                Word::Test if has_private && says(reading, "public") => Part::Validation,
+                word => part(word, has_test),
             };
             (value, part)
         })

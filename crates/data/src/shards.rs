@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::archive;
 use crate::leavings::short;
 use crate::parts::listed;
 
@@ -27,11 +28,9 @@ const PART_WORDS: [&str; 12] = [
 ];
 
 impl Stem {
-    pub(crate) fn of(archive: &Path) -> Self {
-        let file = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let lower = file.to_ascii_lowercase();
-        let ending = [".tar.gz", ".tgz", ".tar"].into_iter().find(|end| lower.ends_with(end));
-        let name = file[..file.len() - ending.map_or(0, str::len)].to_owned();
+    pub(crate) fn of(path: &Path) -> Self {
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = archive::stem(&file).unwrap_or(&file).to_owned();
         let digits =
             |text: &str| text.len() - text.trim_end_matches(|c: char| c.is_ascii_digit()).len();
         let number = |text: &str| {

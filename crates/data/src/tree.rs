@@ -68,7 +68,7 @@ impl Findings {
                 if kinds::is_picture(&kinds::ending(name)) {
                     self.unread.push(components.iter().map(|c| c.as_ref().to_owned()).collect());
                 }
-                if components.last().is_some_and(|name| table::is_usual_name(name.as_ref())) {
+                if table::is_usual_name(name) {
                     self.tables.push(leavings::joined(components));
                 }
             }
@@ -225,10 +225,11 @@ pub(crate) fn arrange(
 /// Finds the part of every image. Images that belong to none are left out.
 fn place(tree: &mut Catalogue, images: Vec<Found>, in_shards: bool) -> Result<Vec<Placed>, String> {
     let mut depth = if in_shards { 0 } else { wrapping_depth(&images, &tree.left_alone) };
-    let (mut division, mut note) = parts::divide(&folders_at(&images, depth))?;
+    let folders_at = |depth: usize| folders(images.iter().map(move |image| (image, depth)));
+    let (mut division, mut note) = parts::divide(&folders_at(depth))?;
     if division == Division::None && in_shards {
         depth = 1;
-        (division, note) = parts::divide(&folders_at(&images, depth))?;
+        (division, note) = parts::divide(&folders_at(depth))?;
     }
     tree.notes.extend(note);
     let names: Vec<&[String]> = images.iter().map(|image| image.components.as_slice()).collect();
@@ -267,11 +268,12 @@ fn place(tree: &mut Catalogue, images: Vec<Found>, in_shards: bool) -> Result<Ve
     Ok(placed)
 }
 
-/// Returns the folders at `depth` that hold images, each with the folders inside it.
-fn folders_at(images: &[Found], depth: usize) -> Folders<'_> {
+/// Returns the folders that hold images, each with the folders inside it. With each image comes the
+/// depth of its folder.
+fn folders<'a>(images: impl Iterator<Item = (&'a Found, usize)>) -> Folders<'a> {
     let mut folders = Folders::new();
-    for image in images {
-        if let [folder, inside @ .., _] = &image.components[depth..] {
+    for (image, depth) in images {
+        if let Some([folder, inside @ .., _]) = image.components.get(depth..) {
             folders.entry(folder).or_default().extend(inside.first().map(String::as_str));
         }
     }
@@ -283,9 +285,7 @@ fn folders_at(images: &[Found], depth: usize) -> Folders<'_> {
 fn pass_containers(placed: &mut [Placed]) {
     let mut inside: BTreeMap<Part, BTreeSet<Option<&str>>> = BTreeMap::new();
     for one in &*placed {
-        let names = &one.image.components;
-        let folder = (names.len() > one.depth + 1).then(|| names[one.depth].as_str());
-        inside.entry(one.part).or_default().insert(folder);
+        inside.entry(one.part).or_default().insert(one.folder().map(String::as_str));
     }
     let is_class = |folder: &str| {
         inside.values().any(|inside| inside.len() > 1 && inside.contains(&Some(folder)))
@@ -307,12 +307,8 @@ fn pass_containers(placed: &mut [Placed]) {
 /// Says that classes hold folders, which may be the classes that are meant, or that a folder of
 /// masks counts as a class.
 fn inside_classes(placed: &[Placed]) -> Option<String> {
-    let mut inside = Folders::new();
-    for one in placed.iter().filter(|one| !one.splits_inside) {
-        let Some([class, inner @ .., _]) = one.image.components.get(one.depth..) else { continue };
-        inside.entry(class).or_default().extend(inner.first().map(String::as_str));
-    }
-    inner::note(&inside)
+    let placed = placed.iter().filter(|one| !one.splits_inside);
+    inner::note(&folders(placed.map(|one| (&one.image, one.depth))))
 }
 
 /// Labels images by the table, and takes splits from it. `unread` are pictures of the set that are
@@ -365,7 +361,7 @@ fn label_by_table(
 
 /// Labels images by the files beside them, if those are what labels should be from. Returns whether
 /// they are, and otherwise says why not.
-fn label_beside(tree: &mut Catalogue, placed: &mut [Placed], beside: &beside::Labels<'_>) -> bool {
+fn label_beside(tree: &mut Catalogue, placed: &mut [Placed], beside: &beside::Index<'_>) -> bool {
     if beside.is_empty() {
         return false;
     }
