@@ -38,6 +38,10 @@ struct Grey {
 /// What the files of training and of test are called. EMNIST says `test`.
 const TRAIN: &[&str] = &["train"];
 const TEST: &[&str] = &["t10k", "test"];
+/// How the names of files with images end, and of those with labels. A dot may replace the second
+/// hyphen.
+const IMAGES: [&str; 2] = ["-images-idx3-ubyte", "-images.idx3-ubyte"];
+const LABELS: [&str; 2] = ["-labels-idx1-ubyte", "-labels.idx1-ubyte"];
 
 /// Returns whether `path` is a folder with IDX images.
 pub(crate) fn recognise(path: &Path) -> bool {
@@ -51,9 +55,7 @@ fn prefixes(path: &Path) -> BTreeSet<String> {
     let prefix = |entry: fs::DirEntry| {
         let name = entry.file_name().to_string_lossy().into_owned();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
-        let before = ["-images-idx3-ubyte", "-images.idx3-ubyte"]
-            .iter()
-            .find_map(|ending| name.strip_suffix(ending))?;
+        let before = IMAGES.iter().find_map(|ending| name.strip_suffix(ending))?;
         let prefix = TRAIN.iter().chain(TEST).find_map(|part| before.strip_suffix(part))?;
         entry.path().is_file().then(|| prefix.to_owned())
     };
@@ -86,10 +88,10 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
                      train-images-idx3-ubyte";
         return Err(DataError::Layout { path: path.to_owned(), cause: cause.into() });
     }
-    let has_both = [TRAIN, TEST].iter().all(|part| find(part, "images", 3).is_some());
+    let has_test = find(TEST, "images", 3).is_some();
     let mut labelled: Option<bool> = None;
     for (files, part) in [(TRAIN, Part::Train), (TEST, Part::Test)] {
-        let part = if has_both { part } else { Part::Whole };
+        let part = if has_test { part } else { Part::Whole };
         let Some(image_path) = find(files, "images", 3) else { continue };
         let (header, pixels) = read(&image_path, 3)?;
         let [count, height, width] = [header[0], header[1], header[2]];
@@ -146,9 +148,7 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
 /// Returns whether a file of this name belongs to a set of IDX files.
 pub(crate) fn is_own(name: &str) -> bool {
     let name = name.strip_suffix(".gz").unwrap_or(name);
-    let endings =
-        ["-images-idx3-ubyte", "-images.idx3-ubyte", "-labels-idx1-ubyte", "-labels.idx1-ubyte"];
-    name == CLASS_NAMES || endings.iter().any(|ending| name.ends_with(ending))
+    name == CLASS_NAMES || IMAGES.iter().chain(&LABELS).any(|ending| name.ends_with(ending))
 }
 
 fn find(path: &Path, prefix: &str, parts: &[&str], what: &str, dimensions: u8) -> Option<PathBuf> {

@@ -50,9 +50,8 @@
 //! class. What was read is said in [`Dataset::notes`], and what cannot be told is an error.
 //!
 //! [`LoadOptions::labels`] names a table of labels, which then counts in place of the folders, or
-//! says by [`NO_LABELS`] that there are none. A
-//! `val_annotations.txt` beside images without class folders, as in Tiny ImageNet, is read without
-//! asking.
+//! says by [`NO_LABELS`] that there are none. A `val_annotations.txt` beside images without class
+//! folders, as in Tiny ImageNet, is read without asking.
 //!
 //! Hidden files and what systems leave behind (`Thumbs.db`, `__MACOSX`, `@eaDir`) are passed over.
 //! Files with other endings are left alone, and [`Dataset::left_alone`] has them by ending and

@@ -283,11 +283,12 @@ fn catalogue(spec: &str, options: &LoadOptions) -> Result<Catalogue, DataError> 
         return Err(DataError::Damaged { name, cause });
     }
     if catalogue.entries.is_empty() {
-        let junk = (catalogue.junk > 0)
-            .then(|| format!("{} hidden files or files of systems", catalogue.junk));
-        let files = Some(leavings::describe(&catalogue.left_alone));
-        let files: Vec<String> =
-            files.into_iter().chain(junk).filter(|files| !files.is_empty()).collect();
+        let junk = match catalogue.junk {
+            0 => String::new(),
+            count => format!("{count} hidden files or files of systems"),
+        };
+        let files = [leavings::describe(&catalogue.left_alone), junk];
+        let files: Vec<String> = files.into_iter().filter(|files| !files.is_empty()).collect();
         let cause = match (binary_set(&catalogue.left_alone), files.join("; ")) {
             (Some(cause), _) => cause,
             (None, files) if files.is_empty() => "it holds no images".to_owned(),

@@ -146,6 +146,7 @@ impl Table {
         let text = std::str::from_utf8(bytes)
             .map_err(|_| "it is not UTF-8 text; save the table as CSV in UTF-8".to_owned())?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let bytes = text.as_bytes();
         if text.contains('\0') {
             return Err("it is not a text; save the table as CSV in UTF-8".to_owned());
         }
@@ -159,18 +160,22 @@ impl Table {
             .flexible(true)
             .delimiter(delimiter)
             .trim(csv::Trim::All)
-            .from_reader(text.as_bytes());
+            .from_reader(bytes);
         let mut records = Vec::new();
-        let mut lines = Lines::default();
+        // The reader counts empty lines before a record as a part of it. So the line of a record is
+        // that of its first character that ends no line, at `place`.
+        let (mut line, mut place) = (1, 0);
         for record in reader.records() {
             let record = record.map_err(|error| short(&error.to_string()))?;
-            let start = record.position().map_or(0, csv::Position::byte);
-            let line = lines.of(text, start as usize);
+            let start = record.position().map_or(0, csv::Position::byte) as usize;
+            let ends = bytes[start..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
+            let passed = &bytes[place..start + ends];
+            line += passed.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            place = start + ends;
             if record.iter().any(|field| !field.is_empty()) {
                 records.push((line, record));
             }
         }
-        let records = records;
         if let Some((line, last)) = records.last()
             && text.matches('"').count() % 2 == 1
             && last.iter().any(|field| field.contains('\n'))
@@ -242,11 +247,7 @@ impl Table {
             return Err(format!("line {line} {cause}"));
         }
         let file = file.replace('\\', "/");
-        let components: Vec<String> = file
-            .split('/')
-            .filter(|part| !part.is_empty() && *part != ".")
-            .map(|part| part.nfc().collect())
-            .collect();
+        let components = composed(file.split('/').filter(|part| !part.is_empty() && *part != "."));
         let Some(last) = components.last().cloned() else {
             return Err(format!("line {line} names no file"));
         };
@@ -329,7 +330,7 @@ impl Table {
     pub(crate) fn check_unread(&self, components: &[String]) -> Result<(), String> {
         let components = composed(components);
         let Some((name, folders)) = components.split_last() else { return Ok(()) };
-        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+        let stem = kinds::stem(name);
         for &row in
             [name.as_str(), stem].iter().filter_map(|&name| self.by_name.get(name)).flatten()
         {
@@ -356,7 +357,7 @@ impl Table {
         let full = joined(components);
         let components = composed(components);
         let Some((name, folders)) = components.split_last() else { return Ok(None) };
-        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+        let stem = kinds::stem(name);
         let rows = |index: &HashMap<String, Vec<usize>>, name: &str| {
             index.get(name).cloned().unwrap_or_default()
         };
@@ -406,7 +407,7 @@ impl Table {
             1 + unused.count(),
             self.rows.len(),
             self.name,
-            short(&first.components.join("/")),
+            short(&joined(&first.components)),
             first.line
         ))
     }
@@ -423,34 +424,12 @@ fn plain(name: &str) -> String {
 }
 
 /// Returns names with composed accents: file systems store accents in two ways.
-fn composed(names: &[String]) -> Vec<String> {
-    let compose =
-        |name: &String| if is_nfc(name) { name.clone() } else { name.nfc().collect::<String>() };
-    names.iter().map(compose).collect()
-}
-
-/// Counts lines of a text up to places that come one after the other.
-struct Lines {
-    place: usize,
-    line: u64,
-}
-
-impl Default for Lines {
-    fn default() -> Self {
-        Self { place: 0, line: 1 }
-    }
-}
-
-impl Lines {
-    /// Returns the line of the first character from `place` on that ends no line, counted from 1.
-    fn of(&mut self, text: &str, place: usize) -> u64 {
-        let bytes = text.as_bytes();
-        let ends = bytes[place..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
-        let place = place + ends;
-        self.line += bytes[self.place..place].iter().filter(|&&byte| byte == b'\n').count() as u64;
-        self.place = place;
-        self.line
-    }
+fn composed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Vec<String> {
+    let compose = |name: S| match name.as_ref() {
+        name if is_nfc(name) => name.to_owned(),
+        name => name.nfc().collect(),
+    };
+    names.into_iter().map(compose).collect()
 }
 
 /// Returns what the values of the column with the splits stand for. Values that stand for none are
