@@ -131,11 +131,9 @@ fn join_nearest(
     let (from, to) = (Chosen { rows, chosen: sampled }, Chosen { rows, chosen: &others });
     for (&row, nearest) in others.iter().zip(knn::nearest(&from, &to, 1)?) {
         of[row] = of[sampled[nearest[0].index as usize]];
-        members
-            .iter_mut()
-            .enumerate()
-            .filter(|(at, _)| of[row] == Some(*at as u32))
-            .for_each(|(_, members)| members.push(row));
+        if let Some(cluster) = of[row] {
+            members[cluster as usize].push(row);
+        }
     }
     Ok(())
 }

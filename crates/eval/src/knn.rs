@@ -50,6 +50,13 @@ impl Neighbour {
     fn order(&self, other: &Self) -> Ordering {
         other.similarity.total_cmp(&self.similarity).then(self.index.cmp(&other.index))
     }
+
+    /// Returns the distance of the row and the query on the unit sphere, which follows from their
+    /// cosine.
+    pub fn distance(&self) -> f64 {
+        // Rounding may take the cosine of equal directions above 1.
+        (2.0 - 2.0 * f64::from(self.similarity)).max(0.0).sqrt()
+    }
 }
 
 /// Candidates for the nearest training rows so far. Whenever there are 2k candidates, all but the
@@ -187,6 +194,39 @@ pub fn nearest(
     let mut all = Vec::with_capacity(queries.rows());
     in_groups(train, queries, k, &mut |neighbours| all.extend(neighbours));
     Ok(all)
+}
+
+/// Returns, for each of the rows `of`, the k other rows that are nearest by [`nearest`], or all
+/// others if there are fewer.
+///
+/// # Errors
+/// [`Error::TooFewRows`] without rows.
+///
+/// # Panics
+/// If there is no such row as one of `of`.
+///
+/// ```
+/// use selfsame_eval::{Features, knn};
+///
+/// let rows = Features::new(3, 2, vec![1.0, 0.0, 0.9, 0.1, 0.0, 1.0])?;
+/// let nearest = knn::nearest_others(&rows, &[2, 0], 1)?;
+/// assert_eq!(nearest.iter().map(|found| found[0].index).collect::<Vec<_>>(), [1, 1]);
+/// // The rows 2 and 1 have the cosine 0.1 / √0.82.
+/// let distance = (2.0 - 0.2 / 0.82_f64.sqrt()).sqrt();
+/// assert!((nearest[0][0].distance() - distance).abs() < 1e-6);
+/// # Ok::<(), selfsame_eval::Error>(())
+/// ```
+pub fn nearest_others(
+    rows: &dyn Rows,
+    of: &[usize],
+    k: usize,
+) -> Result<Vec<Vec<Neighbour>>, Error> {
+    let found = nearest(rows, &Chosen { rows, chosen: of }, k.saturating_add(1))?;
+    let others = of.iter().zip(found).map(|(&row, found)| {
+        // A row with more copies than neighbours may not find itself.
+        found.into_iter().filter(|other| other.index as usize != row).take(k).collect()
+    });
+    Ok(others.collect())
 }
 
 fn check(train: &dyn Rows, queries: &dyn Rows) -> Result<(), Error> {

@@ -61,14 +61,10 @@ pub fn place(rows: &dyn Rows) -> Result<Option<Placed>, Error> {
     }
     let perplexity = PERPLEXITY.min((count - 1) as f64 / NEIGHBOURS);
     let near = (NEIGHBOURS * perplexity) as usize;
-    let neighbours: Vec<Vec<Neighbor<f64>>> = knn::nearest(rows, rows, near + 1)?
+    let all: Vec<usize> = (0..count).collect();
+    let neighbours: Vec<Vec<Neighbor<f64>>> = knn::nearest_others(rows, &all, near)?
         .into_iter()
-        .enumerate()
-        .map(|(row, found)| {
-            // A row with more copies than neighbours may not find itself.
-            let others = found.into_iter().filter(|other| other.index as usize != row);
-            others.take(near).map(neighbour).collect()
-        })
+        .map(|found| found.into_iter().map(neighbour).collect())
         .collect();
     let start = pca::project(&Normalised(rows))?.coordinates;
     let deviation =
@@ -91,10 +87,8 @@ pub fn place(rows: &dyn Rows) -> Result<Option<Placed>, Error> {
     Ok(Some(Placed { points: points.to_vec(), perplexity }))
 }
 
-/// Converts a cosine to the distance of the two points on the unit sphere.
 fn neighbour(found: knn::Neighbour) -> Neighbor<f64> {
-    let distance = (2.0 - 2.0 * f64::from(found.similarity)).max(0.0).sqrt();
-    Neighbor { index: found.index as usize, distance }
+    Neighbor { index: found.index as usize, distance: found.distance() }
 }
 
 #[cfg(test)]

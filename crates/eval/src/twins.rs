@@ -58,7 +58,7 @@ struct Surroundings {
 /// compared. There are none below twice [`NEIGHBOUR`] rows, which are too few to measure D.
 ///
 /// # Errors
-/// Those of [`knn::nearest`].
+/// Those of [`knn::nearest_others`].
 ///
 /// ```
 /// use selfsame_eval::{Features, twins};
@@ -74,11 +74,9 @@ pub fn twins(rows: &dyn Rows) -> Result<Twins, Error> {
     if rows.rows() < 2 * NEIGHBOUR {
         return Ok(Twins::default());
     }
-    let around: Vec<Surroundings> = knn::nearest(rows, rows, KEPT + 1)?
-        .into_iter()
-        .enumerate()
-        .map(|(row, found)| surroundings(row, &found))
-        .collect();
+    let all: Vec<usize> = (0..rows.rows()).collect();
+    let around: Vec<Surroundings> =
+        knn::nearest_others(rows, &all, KEPT)?.iter().map(|found| surroundings(found)).collect();
     let limits: Vec<f64> = around.iter().enumerate().map(|(row, _)| limit(&around, row)).collect();
     let mut pairs = Vec::new();
     for (row, found) in around.iter().enumerate() {
@@ -102,11 +100,9 @@ pub fn twins(rows: &dyn Rows) -> Result<Twins, Error> {
     Ok(Twins { pairs, threshold: sorted[sorted.len() / 2] })
 }
 
-fn surroundings(row: usize, found: &[knn::Neighbour]) -> Surroundings {
-    let others = found.iter().filter(|other| other.index as usize != row).take(KEPT);
-    let distance = |cosine: f32| (2.0 - 2.0 * f64::from(cosine)).max(0.0).sqrt();
+fn surroundings(others: &[knn::Neighbour]) -> Surroundings {
     let others: Vec<(usize, f64)> =
-        others.map(|other| (other.index as usize, distance(other.similarity))).collect();
+        others.iter().map(|other| (other.index as usize, other.distance())).collect();
     let unit = others[NEIGHBOUR - 1].1;
     Surroundings { others, unit }
 }
