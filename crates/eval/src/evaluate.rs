@@ -407,11 +407,7 @@ impl<'a> DrawnViews<'a> {
         let (split, classes) = (&subject.dataset.train, subject.dataset.classes.len());
         let labels = split.labels().unwrap_or_default();
         let max = (CENTRE_IMAGES[0] / classes).max(CENTRE_IMAGES[1]);
-        let mut members = vec![Vec::new(); classes];
-        for (i, &label) in labels.iter().enumerate() {
-            members[label as usize].push(i);
-        }
-        let chosen = members
+        let chosen = labels::members(labels, classes)
             .iter()
             .flat_map(|images| sample(images.len(), max).into_iter().map(|i| images[i]))
             .collect();

@@ -307,7 +307,7 @@ pub fn choose(
         let predicted = classify_each(&train, &of_train, classes, &held, ks, temperature)?;
         let truth = labels::pick(labels, &part.held);
         for (right, predicted) in right.iter_mut().zip(predicted) {
-            *right += predicted.iter().zip(&truth).filter(|(found, truth)| found == truth).count();
+            *right += labels::right(&predicted, &truth);
         }
     }
     let mut best = Choice { k: *ks.first().ok_or(Error::Neighbours)?, right: 0 };
@@ -384,8 +384,7 @@ fn vote(
             votes[labels[neighbour.index as usize] as usize] += weight;
         }
         counted = until;
-        (1..classes).fold(0, |best, class| if votes[class] > votes[best] { class } else { best })
-            as u32
+        labels::largest(&votes) as u32
     };
     ks.iter().map(winner).collect()
 }

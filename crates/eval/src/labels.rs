@@ -41,6 +41,25 @@ pub(crate) fn counts(labels: &[u32], classes: usize) -> Vec<usize> {
     counts
 }
 
+/// Returns the rows of each class, ascending.
+pub(crate) fn members(labels: &[u32], classes: usize) -> Vec<Vec<usize>> {
+    let mut members = vec![Vec::new(); classes];
+    for (row, &label) in labels.iter().enumerate() {
+        members[label as usize].push(row);
+    }
+    members
+}
+
+/// Returns the place of the largest value, of the first of equally large ones.
+pub(crate) fn largest(values: &[f64]) -> usize {
+    (1..values.len()).fold(0, |best, at| if values[at] > values[best] { at } else { best })
+}
+
+/// Counts the labels that were predicted right.
+pub(crate) fn right(predicted: &[u32], labels: &[u32]) -> usize {
+    predicted.iter().zip(labels).filter(|(predicted, label)| predicted == label).count()
+}
+
 /// Returns the entries of `all` at `chosen`.
 pub(crate) fn pick(all: &[u32], chosen: &[usize]) -> Vec<u32> {
     chosen.iter().map(|&at| all[at]).collect()
@@ -64,9 +83,7 @@ pub fn accuracy(predicted: &[u32], labels: &[u32]) -> Result<f64, Error> {
         let (rows, given) = (labels.len(), predicted.len());
         return Err(Error::Count { set: "labelled", of: "predictions", rows, given });
     }
-    let right =
-        predicted.iter().zip(labels).filter(|(predicted, label)| predicted == label).count();
-    Ok(right as f64 / labels.len() as f64)
+    Ok(right(predicted, labels) as f64 / labels.len() as f64)
 }
 
 #[cfg(test)]

@@ -236,9 +236,7 @@ pub fn choose(
             let held = Chosen { rows: &rows, chosen: &part.held };
             let (weights, bias) = fits[if folds { at + 1 } else { 0 }].split();
             let predicted = predict(&held, weights, bias, &present);
-            let hits =
-                predicted.iter().zip(&part.held).filter(|(class, row)| **class == labels[**row]);
-            right += hits.count();
+            right += labels::right(&predicted, &labels::pick(labels, &part.held));
             tried += part.held.len();
         }
         let point = PathPoint {
@@ -344,9 +342,7 @@ fn curvature_bound(moments: &[f64], rows: &dyn Rows, lambda: f64) -> Option<Arc<
 fn predict(rows: &dyn Rows, weights: &[f64], bias: &[f64], classes: &[u32]) -> Vec<u32> {
     let mut predicted = vec![0; rows.rows()];
     for_scores(rows, weights, bias, &mut predicted, &|scores, into| {
-        let best = (1..scores.len())
-            .fold(0, |best, class| if scores[class] > scores[best] { class } else { best });
-        into[0] = classes[best];
+        into[0] = classes[labels::largest(scores)];
     });
     predicted
 }

@@ -122,10 +122,7 @@ const LAMBDAS: usize = probe::LAMBDAS.len();
 /// Deals the rows of each class to the folds in turn, in an order that is random but the same in
 /// every call. Rows of classes with fewer rows than folds get the number [`FOLDS`].
 fn stratify(labels: &[u32], classes: usize) -> Vec<usize> {
-    let mut of_class = vec![Vec::new(); classes];
-    for (row, &label) in labels.iter().enumerate() {
-        of_class[label as usize].push(row);
-    }
+    let of_class = labels::members(labels, classes);
     let (mut folds, mut random) = (vec![FOLDS; labels.len()], ChaCha8Rng::seed_from_u64(0));
     // Classes begin at different folds, so that small classes do not all swell the first ones.
     let mut next = 0;
