@@ -143,13 +143,13 @@ impl Fit<'_> {
     }
 }
 
-/// Fits the probe for each of [`LAMBDAS`], strongest first, and passes each fit to `each`. The
-/// labels have been checked.
+/// Fits the probe for each of [`LAMBDAS`], strongest first, and passes each fit to `each`, with the
+/// index of its strength. The labels have been checked.
 pub(crate) fn fit_path(
     train: &dyn Rows,
     train_labels: &[u32],
     classes: usize,
-    each: &mut dyn FnMut(&Fit<'_>) -> Result<(), Error>,
+    each: &mut dyn FnMut(usize, &Fit<'_>),
 ) -> Result<(), Error> {
     let (mean, scale) = standardisation(train);
     let (present, _) = labels::present_and_absent(train_labels, classes);
@@ -158,15 +158,12 @@ pub(crate) fn fit_path(
         .map(|label| present.partition_point(|class| class < label) as u32)
         .collect();
     let features = Standardised::new(train, &mean, &scale);
-    let moments =
-        worth_preconditioning(&features).then(|| matrix::second_moments(&features)).transpose()?;
+    let curvature = Curvature::of(&features)?;
     let mut descent = Descent::new(&features, &targets, present.len());
-    for lambda in LAMBDAS {
-        let curvature =
-            moments.as_deref().and_then(|moments| curvature_bound(moments, train, lambda));
-        descent.minimise(lambda, curvature);
+    for (at, lambda) in LAMBDAS.into_iter().enumerate() {
+        descent.minimise(lambda, curvature.plus(lambda));
         let (weights, bias) = descent.split();
-        each(&Fit { classes: &present, weights, bias, mean: &mean, scale: &scale })?;
+        each(at, &Fit { classes: &present, weights, bias, mean: &mean, scale: &scale });
     }
     Ok(())
 }
@@ -204,14 +201,15 @@ pub fn choose(
     let (mean, scale) = standardisation(&all);
     let rows = Standardised::new(rows, &mean, &scale);
     let all = Chosen { rows: &rows, chosen: &trials.all };
-    let moments = worth_preconditioning(&all).then(|| matrix::second_moments(&all)).transpose()?;
+    let curvature = Curvature::of(&all)?;
     let (present, absent) = labels::present_and_absent(&labels::pick(labels, &trials.all), classes);
     let row_of = |label: u32| present.partition_point(|&class| class < label) as u32;
 
-    // One fit on all rows, and one on the rows of each part, unless they are the same.
-    let parts = trials.parts.iter().map(|part| &part.fit).filter(|fit| **fit != trials.all);
+    // One fit on all rows, and one on the rows of each part, unless these are all rows too.
+    let own = trials.parts.iter().any(|part| part.fit != trials.all);
+    let parts = if own { &trials.parts[..] } else { &[] };
     let sets: Vec<Chosen<'_>> = std::iter::once(&trials.all)
-        .chain(parts)
+        .chain(parts.iter().map(|part| &part.fit))
         .map(|chosen| Chosen { rows: &rows, chosen })
         .collect();
     let targets: Vec<Vec<u32>> = sets
@@ -223,18 +221,16 @@ pub fn choose(
         .zip(&targets)
         .map(|(set, targets)| Descent::new(set, targets, present.len()))
         .collect();
-    let folds = fits.len() > 1;
     let mut best: Option<(PathPoint, Vec<f64>)> = None;
     let mut path = Vec::with_capacity(LAMBDAS.len());
     for lambda in LAMBDAS {
-        let curvature =
-            moments.as_deref().and_then(|moments| curvature_bound(moments, &all, lambda));
+        let curvature = curvature.plus(lambda);
         let outcomes: Vec<lbfgs::Outcome> =
             fits.iter_mut().map(|fit| fit.minimise(lambda, curvature.clone())).collect();
         let (mut right, mut tried) = (0, 0);
         for (at, part) in trials.parts.iter().enumerate() {
             let held = Chosen { rows: &rows, chosen: &part.held };
-            let (weights, bias) = fits[if folds { at + 1 } else { 0 }].split();
+            let (weights, bias) = fits[if own { at + 1 } else { 0 }].split();
             let predicted = predict(&held, weights, bias, &present);
             right += labels::right(&predicted, &labels::pick(labels, &part.held));
             tried += part.held.len();
@@ -258,10 +254,33 @@ pub fn choose(
     Ok(Probe { classes: present, absent, weights, bias, mean, scale, chosen, path })
 }
 
-/// Returns whether the preconditioner pays. With far fewer rows than features, factoring it takes
-/// longer than all steps without it.
-fn worth_preconditioning(rows: &dyn Rows) -> bool {
-    rows.dim() <= MAX_DIM && rows.dim() <= 8 * rows.rows()
+/// The bound of the Hessian, but for the strength.
+struct Curvature {
+    /// Σ z zᵀ over the rows, or `None` where the bound does not pay.
+    moments: Option<Vec<f64>>,
+    rows: usize,
+    dim: usize,
+}
+
+impl Curvature {
+    fn of(features: &dyn Rows) -> Result<Self, Error> {
+        let (rows, dim) = (features.rows(), features.dim());
+        // With far fewer rows than features, factoring the bound takes longer than all steps
+        // without it.
+        let pays = dim <= MAX_DIM && dim <= 8 * rows;
+        let moments = pays.then(|| matrix::second_moments(features)).transpose()?;
+        Ok(Self { moments, rows, dim })
+    }
+
+    /// Computes the Cholesky factor of the bound ½ ZᵀZ/n + λI, if it pays and exists.
+    fn plus(&self, lambda: f64) -> Option<Arc<Llt<f64>>> {
+        let moments = MatRef::from_column_major_slice(self.moments.as_deref()?, self.dim, self.dim);
+        let half_mean = 0.5 / self.rows as f64;
+        let bound = faer::Mat::from_fn(self.dim, self.dim, |row, column| {
+            half_mean * moments[(row, column)] + if row == column { lambda } else { 0.0 }
+        });
+        bound.llt(Side::Lower).ok().map(Arc::new)
+    }
 }
 
 /// A fit along the path of strengths.
@@ -327,16 +346,6 @@ fn standardisation(rows: &dyn Rows) -> (Vec<f32>, Vec<f32>) {
     };
     let scales = means.iter().zip(column_variances(rows, &means)).map(scale).collect();
     (means.iter().map(|&mean| mean as f32).collect(), scales)
-}
-
-/// Computes the Cholesky factor of ½ ZᵀZ/n + λI from Σ z zᵀ over the rows.
-fn curvature_bound(moments: &[f64], rows: &dyn Rows, lambda: f64) -> Option<Arc<Llt<f64>>> {
-    let moments = MatRef::from_column_major_slice(moments, rows.dim(), rows.dim());
-    let half_mean = 0.5 / rows.rows() as f64;
-    let bound = faer::Mat::from_fn(rows.dim(), rows.dim(), |row, column| {
-        half_mean * moments[(row, column)] + if row == column { lambda } else { 0.0 }
-    });
-    bound.llt(Side::Lower).ok().map(Arc::new)
 }
 
 fn predict(rows: &dyn Rows, weights: &[f64], bias: &[f64], classes: &[u32]) -> Vec<u32> {
@@ -504,13 +513,9 @@ mod tests {
         lambda: f64,
     ) -> Objective<'a> {
         let moments = matrix::second_moments(rows).unwrap();
-        Objective {
-            rows,
-            targets,
-            classes,
-            lambda,
-            curvature: curvature_bound(&moments, rows, lambda),
-        }
+        // The objective of few rows is preconditioned as well.
+        let curvature = Curvature { moments: Some(moments), rows: rows.rows(), dim: rows.dim() };
+        Objective { rows, targets, classes, lambda, curvature: curvature.plus(lambda) }
     }
 
     /// Computes the objective by its definition, in f64.

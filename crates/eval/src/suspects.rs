@@ -81,43 +81,37 @@ pub fn out_of_fold(
     if predicted.iter().all(|&row| Some(labels[row]) == first) {
         return Err(Error::TooFewRows { set: "train", found: predicted.len(), needed: 2 * FOLDS });
     }
-    let mut of_lambdas: Vec<Vec<f64>> = vec![vec![0.0; labels.len() * classes]; LAMBDAS];
+    let mut of_lambdas = probe::LAMBDAS.map(|lambda| (lambda, vec![0.0; labels.len() * classes]));
     for fold in 0..FOLDS {
         let (held, fitted): (Vec<usize>, Vec<usize>) =
             predicted.iter().partition(|&&row| folds[row] == fold);
         let targets: Vec<u32> = fitted.iter().map(|&row| labels[row]).collect();
         let held_rows = Chosen { rows, chosen: &held };
-        let mut all = of_lambdas.iter_mut();
         let fitted = Chosen { rows, chosen: &fitted };
-        probe::fit_path(&fitted, &targets, classes, &mut |fit| {
-            let into = all.next().expect("one for each strength");
+        probe::fit_path(&fitted, &targets, classes, &mut |at, fit| {
+            let (_, into) = &mut of_lambdas[at];
             let of_held = fit.probabilities(&held_rows, classes);
             for (&row, found) in held.iter().zip(of_held.chunks_exact(classes)) {
                 into[row * classes..][..classes].copy_from_slice(found);
             }
-            Ok(())
         })?;
         advance(fold + 1);
     }
     let choosing: Vec<usize> = predicted.iter().copied().filter(|&row| chooses(row)).collect();
     let choosing = if choosing.is_empty() { &predicted } else { &choosing };
-    let entropy = |probabilities: &Vec<f64>| -> f64 {
+    let entropy = |probabilities: &[f64]| -> f64 {
         let of_label = |&row: &usize| probabilities[row * classes + labels[row] as usize];
         choosing.iter().map(|row| -of_label(row).max(f64::MIN_POSITIVE).ln()).sum()
     };
-    let entropies: Vec<f64> = of_lambdas.iter().map(entropy).collect();
-    let best =
-        (1..LAMBDAS).fold(0, |best, at| if entropies[at] < entropies[best] { at } else { best });
-    let probabilities = of_lambdas.swap_remove(best);
-    let right = predicted
-        .iter()
-        .filter(|&&row| most_probable(&probabilities[row * classes..][..classes]) == labels[row]);
-    let accuracy = right.count() as f64 / predicted.len() as f64;
-    let (lambda, predicted) = (probe::LAMBDAS[best], predicted.len());
+    let judged = of_lambdas.into_iter().map(|of_lambda| (entropy(&of_lambda.1), of_lambda));
+    // Of equally good strengths, the first and strongest.
+    let best = judged.min_by(|(one, _), (other, _)| one.total_cmp(other));
+    let (_, (lambda, probabilities)) = best.expect("LAMBDAS is not empty");
+    let likeliest = |row: usize| labels::largest(&probabilities[row * classes..][..classes]);
+    let right = predicted.iter().filter(|&&row| likeliest(row) as u32 == labels[row]).count();
+    let (accuracy, predicted) = (right as f64 / predicted.len() as f64, predicted.len());
     Ok(OutOfFold { probabilities, lambda, accuracy, predicted })
 }
-
-const LAMBDAS: usize = probe::LAMBDAS.len();
 
 /// Deals the rows of each class to the folds in turn, in an order that is random but the same in
 /// every call. Rows of classes with fewer rows than folds get the number [`FOLDS`].
@@ -133,12 +127,6 @@ fn stratify(labels: &[u32], classes: usize) -> Vec<usize> {
         }
     }
     folds
-}
-
-fn most_probable(probabilities: &[f64]) -> u32 {
-    let better =
-        |best, class| if probabilities[class] > probabilities[best] { class } else { best };
-    (1..probabilities.len()).fold(0, better) as u32
 }
 
 /// Lists the rows whose labels are likely wrong.
