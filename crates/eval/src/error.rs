@@ -21,14 +21,15 @@ pub enum Error {
         /// Number of values given.
         values: usize,
     },
-    /// The length of a row differs from the length of the first row.
-    #[error("row {row} holds {values} values, the rows before it {dim}")]
+    /// The length of a row differs from that of the first row, or from that of images of the size
+    /// that is asked for.
+    #[error("row {row} holds {values} values, not {dim}")]
     RowLength {
         /// The row, from 0.
         row: usize,
         /// Number of values in the row.
         values: usize,
-        /// Number of values in row 0.
+        /// Number of values that it should hold.
         dim: usize,
     },
     /// Images are too small for patches.

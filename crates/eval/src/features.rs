@@ -119,10 +119,19 @@ impl<'a> Pixels<'a> {
         if dim == 0 {
             return Err(Error::ZeroDim);
         }
-        if let Some(row) = images.iter().position(|image| image.len() != dim) {
-            return Err(Error::RowLength { row, values: images[row].len(), dim });
-        }
+        check_lengths(&images, dim)?;
         Ok(Self { images, dim })
+    }
+}
+
+/// Checks that each image holds `dim` values.
+///
+/// # Errors
+/// [`Error::RowLength`] names the first image of another size.
+pub(crate) fn check_lengths(images: &[&[u8]], dim: usize) -> Result<(), Error> {
+    match images.iter().position(|image| image.len() != dim) {
+        Some(row) => Err(Error::RowLength { row, values: images[row].len(), dim }),
+        None => Ok(()),
     }
 }
 
@@ -230,6 +239,11 @@ impl<'a> Standardised<'a> {
             double_scale: scale.iter().map(|scale| 2.0 * scale).collect(),
         }
     }
+
+    /// Reads `rows` as `value − mean`, column by column.
+    pub(crate) fn centred(rows: &'a dyn Rows, mean: &[f32]) -> Self {
+        Self::new(rows, mean, &vec![1.0; mean.len()])
+    }
 }
 
 impl Rows for Standardised<'_> {
@@ -255,6 +269,11 @@ impl Rows for Standardised<'_> {
 /// Computes the mean of each column in `f64`, or zeros for a matrix without rows.
 pub(crate) fn column_means(rows: &dyn Rows) -> Vec<f64> {
     column_sums(rows, |_, value| value, rows.rows())
+}
+
+/// Computes [`column_means`], and rounds them to `f32`.
+pub(crate) fn narrow_means(rows: &dyn Rows) -> Vec<f32> {
+    column_means(rows).into_iter().map(|mean| mean as f32).collect()
 }
 
 /// Computes the variance of each column about `means`, divided by the number of rows.

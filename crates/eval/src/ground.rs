@@ -7,7 +7,7 @@ use selfsame_data::{Dataset, Split, SplitName};
 use selfsame_report::record::{ClassAccuracy, LeftOut, Scores};
 
 use crate::copies::Copied;
-use crate::features::{Levelled, Standardised, column_means};
+use crate::features::{Levelled, Standardised, narrow_means};
 use crate::knn::{self, Choice, KnnOptions};
 use crate::probe::PathPoint;
 use crate::rows::{Chosen, Stacked};
@@ -63,7 +63,7 @@ impl Way {
     fn see<'r>(self, rows: &'r dyn Rows, means: &[f32]) -> Box<dyn Rows + 'r> {
         match self {
             Self::Plain => Box::new(rows),
-            Self::Centred => Box::new(Standardised::new(rows, means, &vec![1.0; means.len()])),
+            Self::Centred => Box::new(Standardised::centred(rows, means)),
             Self::Levelled => Box::new(Levelled(rows)),
         }
     }
@@ -170,8 +170,8 @@ impl<'a> Ground<'a> {
             None => knn::candidates(&of_all, classes),
         };
         let fitted = &Chosen { rows, chosen: all };
-        let means: Vec<f32> = match ways.contains(&Way::Centred) {
-            true => column_means(fitted).into_iter().map(|mean| mean as f32).collect(),
+        let means = match ways.contains(&Way::Centred) {
+            true => narrow_means(fitted),
             false => Vec::new(),
         };
         let mut best: Option<(Way, Choice)> = None;

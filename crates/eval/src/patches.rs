@@ -6,7 +6,7 @@ use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::features::column_means;
+use crate::features::{check_lengths, narrow_means};
 use crate::{Error, Features, matrix};
 
 /// Number of filters.
@@ -69,7 +69,7 @@ impl Patches {
         if side <= SIDE {
             return Err(Error::Side { side, least: SIDE + 1 });
         }
-        check(images, side)?;
+        check_lengths(images, values_of(side))?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let places = side - SIDE + 1;
         let drawn: Vec<[f64; VALUES]> = (0..SAMPLE)
@@ -103,8 +103,7 @@ impl Patches {
         let chosen =
             rand::seq::index::sample(&mut random, images.len(), images.len().min(CENTRE_IMAGES));
         let chosen: Vec<&[u8]> = chosen.iter().map(|at| images[at]).collect();
-        let means = column_means(&patches.features(&chosen)?);
-        patches.centre = means.into_iter().map(|mean| mean as f32).collect();
+        patches.centre = narrow_means(&patches.features(&chosen)?);
         Ok(patches)
     }
 
@@ -113,7 +112,7 @@ impl Patches {
     /// # Errors
     /// [`Error::RowLength`] names the first image of another size.
     pub fn features(&self, images: &[&[u8]]) -> Result<Features, Error> {
-        check(images, self.side)?;
+        check_lengths(images, values_of(self.side))?;
         let places = self.side - SIDE + 1;
         let buffers =
             || (vec![0.0; places * places * VALUES], vec![0.0; places * places * FILTERS]);
@@ -153,12 +152,9 @@ impl Patches {
     }
 }
 
-fn check(images: &[&[u8]], side: usize) -> Result<(), Error> {
-    let dim = side * side * 3;
-    match images.iter().position(|image| image.len() != dim) {
-        Some(row) => Err(Error::RowLength { row, values: images[row].len(), dim }),
-        None => Ok(()),
-    }
+/// Returns the number of values in an image.
+fn values_of(side: usize) -> usize {
+    side * side * 3
 }
 
 /// Writes the patch at a place of an image, scaled to −1 … 1.
@@ -197,6 +193,7 @@ fn multiply(matrix: &[f64], vector: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::column_means;
     use crate::testing::{in_pool, random};
 
     /// Returns images of smooth noise.

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::features::{Standardised, column_means};
+use crate::features::{Standardised, narrow_means};
 use crate::{Error, Rows, matrix};
 
 /// Rows projected onto their first two principal components.
@@ -66,8 +66,7 @@ pub fn components(rows: &dyn Rows, count: usize) -> Result<Components, Error> {
     if rows.rows() == 0 {
         return Err(Error::TooFewRows { set: "feature", found: 0, needed: 1 });
     }
-    let means: Vec<f32> = column_means(rows).into_iter().map(|mean| mean as f32).collect();
-    let centred = Standardised::new(rows, &means, &vec![1.0; dim]);
+    let centred = Standardised::centred(rows, &narrow_means(rows));
     let moments = matrix::second_moments(&centred)?;
     let total: f64 = (0..dim).map(|column| moments[column * dim + column]).sum();
     let mut leading = matrix::leading_eigenpairs(&moments, dim, count)?;
