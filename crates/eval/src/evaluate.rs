@@ -15,12 +15,13 @@ use selfsame_report::record::{
 };
 
 use crate::ground::{Ground, Predicted, Way, trained_classes};
-use crate::knn::KnnOptions;
+use crate::knn::{self, KnnOptions};
 use crate::map::map;
+use crate::patches::{self, Patches};
 use crate::rows::Chosen;
 use crate::{
-    Error, Features, MAX_DIM, Normalised, Patches, Pixels, Rows, copies, embed, geometry, labels,
-    sample, shrink,
+    Error, Features, MAX_DIM, Normalised, Pixels, Rows, copies, embed, geometry, labels, sample,
+    shrink,
 };
 
 /// Shares of the labels that further linear probes are fitted with.
@@ -150,14 +151,13 @@ fn accuracies(
 ) -> Result<Option<Predictions>, Error> {
     let dataset = ground.dataset;
     let views = DrawnViews::for_centres(subject);
+    let few = SHARES.map(|share| FewLabels { share, ..FewLabels::default() }).into();
     let mut measured =
-        Measured { ground, subject, labels: &views.labels, predicted: BTreeMap::new() };
-    let mut of_shares: Vec<FewLabels> =
-        SHARES.map(|share| FewLabels { share, ..FewLabels::default() }).into();
+        Measured { ground, subject, labels: &views.labels, predicted: BTreeMap::new(), few };
     for Embedded { of, encoder, splits } in encoders {
         status(&format!("kNN, linear probe and nearest centre: {of}"));
         let rows = splits.each_ref().map(|features| features as &dyn Rows);
-        measured.add(of, rows, &views.embed(encoder)?, &[Way::Plain], &mut of_shares)?;
+        measured.add(of, rows, &views.embed(encoder)?)?;
     }
     let splits = [&dataset.train, &dataset.validation, &dataset.test];
     let raw = splits.map(|split| shrink(&images(split), SMALL_SIDE));
@@ -168,21 +168,12 @@ fn accuracies(
     let filtered = |images: &[Cow<'_, [u8]>]| patches.features(&slices(images));
     let [train, validation, test] = raw.each_ref().map(|images| filtered(images));
     let rows: [&dyn Rows; 3] = [&train?, &validation?, &test?];
-    measured.add(
-        &Representation::Patches,
-        rows,
-        &filtered(&raw_views)?,
-        &[Way::Plain],
-        &mut of_shares,
-    )?;
+    measured.add(&Representation::Patches, rows, &filtered(&raw_views)?)?;
     status("kNN, linear probe and nearest centre: raw pixels");
-    let nothing = Features::new(0, 1, Vec::new())?;
-    let (train, test) = (pixels(&raw[0])?, pixels(&raw[2])?);
-    let validation = if raw[1].is_empty() { None } else { Some(pixels(&raw[1])?) };
-    let validation = validation.as_ref().map_or(&nothing as &dyn Rows, |rows| rows);
-    let (of, ways) = (Representation::Pixels, &Way::OF_PIXELS);
-    measured.add(&of, [&train, validation, &test], &pixels(&raw_views)?, ways, &mut of_shares)?;
-    let mut predicted = measured.predicted;
+    let [train, validation, test] = raw.each_ref().map(|images| pixels(images));
+    let rows: [&dyn Rows; 3] = [&*train?, &*validation?, &*test?];
+    measured.add(&Representation::Pixels, rows, &*pixels(&raw_views)?)?;
+    let Measured { mut predicted, few, .. } = measured;
 
     let truth = ground.truth();
     let classes = dataset.classes.len();
@@ -205,7 +196,7 @@ fn accuracies(
         evaluation.without_copies = Some(over(&new)?);
     }
     evaluation.verdict = evaluation.judge();
-    evaluation.few_labels = of_shares;
+    evaluation.few_labels = few;
     evaluation.protocol = protocol(ground, &views, &predicted, subject.knn_k);
     let trained = encoders.iter().find(|each| each.of == Representation::Trained);
     if let Some((Embedded { splits, .. }, found)) =
@@ -240,6 +231,8 @@ struct Measured<'a> {
     /// Labels of the views that centres are computed from.
     labels: &'a [u32],
     predicted: BTreeMap<Representation, Predicted>,
+    /// The accuracies with few labels, for each of [`SHARES`].
+    few: Vec<FewLabels>,
 }
 
 impl Measured<'_> {
@@ -249,12 +242,14 @@ impl Measured<'_> {
         of: &Representation,
         rows: [&dyn Rows; 3],
         views: &dyn Rows,
-        ways: &[Way],
-        few: &mut [FewLabels],
     ) -> Result<(), Error> {
+        let ways = match of {
+            Representation::Pixels => &Way::OF_PIXELS[..],
+            _ => &[Way::Plain],
+        };
         let found = self.ground.classify(rows, (views, self.labels), self.subject.knn_k, ways)?;
         self.predicted.insert(of.clone(), found);
-        for few in few {
+        for few in &mut self.few {
             let (images, accuracy) = self.ground.few_labels(rows, few.share)?;
             few.images = images as u64;
             few.linear_acc1.insert(of.clone(), accuracy);
@@ -298,10 +293,12 @@ fn protocol(
     let k = match knn_k {
         Some(k) => format!("k = {k}, as asked for"),
         None => {
+            let [smaller @ .., largest] = knn::CANDIDATES.map(|k| k.to_string());
             let ks = predicted.iter().map(|(of, found)| format!("{of} {}", found.k));
             format!(
-                "k chosen {choosing}, among 1, 5, 10, 20, 50, 100 and 200, at most the images of \
-                 the largest class, the smallest of equally good ones: {}",
+                "k chosen {choosing}, among {} and {largest}, at most the images of the largest \
+                 class, the smallest of equally good ones: {}",
+                smaller.join(", "),
                 ks.collect::<Vec<_>>().join(", ")
             )
         }
@@ -333,8 +330,11 @@ fn protocol(
         (
             "Whitened patches",
             format!(
-                "at {side} × {side}: 200 random 5 × 5 patches of training images, whitened, as \
-                 filters; both signs rectified, averaged over quarters, centred (Coates and Ng 2011)"
+                "at {side} × {side}: {} random {1} × {1} patches of training images, whitened, as \
+                 filters; both signs rectified, averaged over quarters, centred (Coates and Ng \
+                 2011)",
+                patches::FILTERS,
+                patches::SIDE
             ),
         ),
     ]
@@ -364,8 +364,13 @@ fn slices<'a>(images: &'a [Cow<'_, [u8]>]) -> Vec<&'a [u8]> {
     images.iter().map(|image| &**image).collect()
 }
 
-fn pixels<'a>(images: &'a [Cow<'_, [u8]>]) -> Result<Pixels<'a>, Error> {
-    Pixels::new(slices(images))
+/// Returns images as raw pixels. An empty split does not tell the size of images, so its rows, of
+/// which there are none, have an arbitrary width.
+fn pixels<'a>(images: &'a [Cow<'_, [u8]>]) -> Result<Box<dyn Rows + 'a>, Error> {
+    match images {
+        [] => Ok(Box::new(Features::new(0, 1, Vec::new())?)),
+        images => Ok(Box::new(Pixels::new(slices(images))?)),
+    }
 }
 
 /// Computes the measures of an encoder on the test split that need no labels.

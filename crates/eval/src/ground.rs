@@ -95,7 +95,7 @@ impl<'a> Ground<'a> {
         let mut labels = dataset.train.labels().unwrap_or_default().to_vec();
         labels.extend(labels::pick(of_validation, &validation));
         let train = dataset.train.len();
-        let trials = if validation.len() >= ENOUGH {
+        let trials = if enough(&validation) {
             Trials::held_out((0..train).collect(), (train..labels.len()).collect())
         } else {
             let row = |&(split, image): &(SplitName, usize)| match split {
@@ -112,7 +112,7 @@ impl<'a> Ground<'a> {
 
     /// Describes how settings are chosen.
     pub fn choosing(&self) -> String {
-        match self.validation.len() >= ENOUGH {
+        match enough(&self.validation) {
             true => format!(
                 "on {} validation images, by fits on the training images",
                 self.validation.len()
@@ -185,7 +185,7 @@ impl<'a> Ground<'a> {
                 best = Some((way, choice));
             }
         }
-        let (way, Choice { k, .. }) = best.unwrap_or((Way::Plain, Choice { k: ks[0], right: 0 }));
+        let (way, Choice { k, .. }) = best.expect("at least one way is tried");
         let options = KnnOptions { k, temperature };
         let (fitted, test) = (way.see(fitted, &means), way.see(test, &means));
         Ok((way, k, knn::classify(&*fitted, &of_all, classes, &*test, &options)?))
@@ -228,6 +228,11 @@ impl<'a> Ground<'a> {
         let predicted = probe.predict(&Chosen { rows: test, chosen: &self.test })?;
         Ok((chosen.len(), accuracy(&predicted, &self.truth())?))
     }
+}
+
+/// Returns whether settings are chosen on the validation images alone.
+fn enough(validation: &[usize]) -> bool {
+    validation.len() >= ENOUGH
 }
 
 /// Chooses the share of `rows` of each class, rounded, but at least one row. The choice is random

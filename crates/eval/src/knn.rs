@@ -10,7 +10,7 @@ use crate::rows::Chosen;
 use crate::{Error, Rows, Trials, labels, matrix};
 
 /// Numbers of neighbours that are tried; see [`candidates`].
-const CANDIDATES: [usize; 7] = [1, 5, 10, 20, 50, 100, 200];
+pub(crate) const CANDIDATES: [usize; 7] = [1, 5, 10, 20, 50, 100, 200];
 
 /// Maximum number of query rows per task, which wide rows lower. A product always has as many rows
 /// as its dimension allows, and zeros fill missing rows, so that no bit of a query's similarities

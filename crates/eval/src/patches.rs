@@ -10,9 +10,9 @@ use crate::features::{check_lengths, narrow_means};
 use crate::{Error, Features, matrix};
 
 /// Number of filters.
-const FILTERS: usize = 200;
+pub(crate) const FILTERS: usize = 200;
 /// Side of a patch, in pixels.
-const SIDE: usize = 5;
+pub(crate) const SIDE: usize = 5;
 /// Number of values in a patch.
 const VALUES: usize = SIDE * SIDE * 3;
 /// Number of patches that the whitening is computed from.
