@@ -173,14 +173,10 @@ mod tests {
 
     use super::*;
     use crate::Features;
-    use crate::testing::{in_pool, random};
+    use crate::testing::{self, in_pool, random};
 
-    /// Rows around `groups` directions, in turn.
     fn clouds(rows: usize, groups: usize) -> Features {
-        let noise = random(rows, 12, 3);
-        let mut values: Vec<f32> = noise.values().iter().map(|value| value * 0.1).collect();
-        (0..rows).for_each(|row| values[row * 12 + row % groups] += 1.0);
-        Features::new(rows, 12, values).unwrap()
+        testing::clouds(rows, groups, 12, 0.1)
     }
 
     #[test]

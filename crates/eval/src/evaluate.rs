@@ -467,17 +467,11 @@ impl<'a> DrawnViews<'a> {
 
 #[cfg(test)]
 mod tests {
-    use selfsame_data::{LoadOptions, load};
     use selfsame_nn::MlpConfig;
     use selfsame_nn::layers::Init;
 
     use super::*;
-
-    fn glyphs() -> Dataset {
-        let options =
-            LoadOptions { image_size: Some(8), limit: Some(40), ..LoadOptions::default() };
-        load("glyphs", &options, &|_, _| ()).unwrap()
-    }
+    use crate::testing::glyphs;
 
     #[test]
     fn without_labels_only_test_images_are_embedded() {

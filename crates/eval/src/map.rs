@@ -60,15 +60,12 @@ pub(crate) fn map(
 
 #[cfg(test)]
 mod tests {
-    use selfsame_data::{LoadOptions, load};
-
     use super::*;
+    use crate::testing::glyphs;
 
     #[test]
     fn features_too_wide_for_a_map_lose_only_the_map() {
-        let options =
-            LoadOptions { image_size: Some(8), limit: Some(40), ..LoadOptions::default() };
-        let dataset = load("glyphs", &options, &|_, _| ()).unwrap();
+        let dataset = glyphs();
         let count = dataset.test.len();
         let of = |dim| Features::new(count, dim, vec![0.5; count * dim]).unwrap();
         assert!(map(&dataset, &of(MAX_DIM + 1), None).unwrap().images.is_empty());

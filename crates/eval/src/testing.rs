@@ -5,6 +5,9 @@ use selfsame_kernels::random::SplitMix64;
 
 use crate::Features;
 
+/// Side of the images of data sets, in pixels.
+const SIDE: u32 = 8;
+
 /// Creates a stream of uniform values in [−1, 1).
 fn uniform(seed: u64) -> impl FnMut() -> f32 {
     let mut random = SplitMix64::new(seed);
@@ -15,6 +18,14 @@ fn uniform(seed: u64) -> impl FnMut() -> f32 {
 pub(crate) fn random(rows: usize, dim: usize, seed: u64) -> Features {
     let mut next = uniform(seed);
     Features::new(rows, dim, (0..rows * dim).map(|_| next()).collect()).unwrap()
+}
+
+/// Returns rows around `groups` directions, in turn.
+pub(crate) fn clouds(rows: usize, groups: usize, dim: usize, noise: f32) -> Features {
+    let around = random(rows, dim, 3);
+    let mut values: Vec<f32> = around.values().iter().map(|value| value * noise).collect();
+    (0..rows).for_each(|row| values[row * dim + row % groups] += 1.0);
+    Features::new(rows, dim, values).unwrap()
 }
 
 /// Returns uniform labels in `0..classes`.
@@ -31,18 +42,21 @@ pub(crate) fn in_pool<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
 }
 
+/// Returns the built-in data set, with few and small images.
+pub(crate) fn glyphs() -> Dataset {
+    let options = LoadOptions { image_size: Some(SIDE), limit: Some(40), ..LoadOptions::default() };
+    load("glyphs", &options, &|_, _| ()).unwrap()
+}
+
 /// Returns a data set of small images, each of one level, with labels. The splits are training,
 /// validation and test.
 pub(crate) fn dataset(splits: &[Vec<(u8, u32)>; 3]) -> Dataset {
-    const SIDE: u32 = 8;
     let classes = splits.iter().flatten().map(|&(_, label)| label + 1).max().unwrap_or(0);
     let [train, validation, test] = splits.each_ref().map(|images| {
         let image = |&(level, _): &(u8, u32)| [level; (SIDE * SIDE * 3) as usize];
         let labels = images.iter().map(|&(_, label)| label).collect();
         Split::new(SIDE, images.iter().flat_map(image).collect(), Some(labels)).unwrap()
     });
-    let glyphs = LoadOptions { image_size: Some(SIDE), limit: Some(20), ..LoadOptions::default() };
     let classes = (0..classes).map(|class| format!("class {class}")).collect();
-    let glyphs = load("glyphs", &glyphs, &|_, _| {}).unwrap();
-    Dataset { classes, train, validation, test, ..glyphs }
+    Dataset { classes, train, validation, test, ..glyphs() }
 }

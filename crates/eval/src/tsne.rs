@@ -95,14 +95,10 @@ fn neighbour(found: knn::Neighbour) -> Neighbor<f64> {
 mod tests {
     use super::*;
     use crate::Features;
-    use crate::testing::{in_pool, random};
+    use crate::testing::{self, in_pool};
 
-    /// Rows around `groups` directions, in turn.
     fn clouds(rows: usize, groups: usize) -> Features {
-        let noise = random(rows, 8, 3);
-        let mut values: Vec<f32> = noise.values().iter().map(|value| value * 0.2).collect();
-        (0..rows).for_each(|row| values[row * 8 + row % groups] += 1.0);
-        Features::new(rows, 8, values).unwrap()
+        testing::clouds(rows, groups, 8, 0.2)
     }
 
     #[test]
