@@ -19,9 +19,11 @@ const NEIGHBOUR: usize = 5;
 /// Rows in clusters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clustering {
-    /// Cluster of each row, the largest cluster being 0. `None` for a row between clusters.
+    /// Cluster of each row. Cluster 0 is the one with most of the rows that were clustered. `None`
+    /// for a row between clusters.
     pub of: Vec<Option<u32>>,
-    /// The rows of each cluster, those nearest to its mean first.
+    /// The rows of each cluster: first those that were clustered, the nearest to its mean first,
+    /// then those that joined them, in their order.
     pub members: Vec<Vec<usize>>,
     /// Smallest number of rows of a cluster.
     pub smallest: usize,

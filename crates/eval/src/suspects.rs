@@ -16,7 +16,7 @@ use crate::{Error, Rows, labels, probe};
 /// Number of folds.
 pub const FOLDS: usize = 5;
 /// Maximum number of probabilities, one for each row and class, that [`out_of_fold`] should be asked
-/// for. It keeps six times as many.
+/// for. It keeps as many for each of [`probe::LAMBDAS`].
 pub const MOST: usize = 8 << 20;
 
 /// Probabilities of classes that were predicted for each row by a probe fitted to other rows.
