@@ -98,15 +98,6 @@ pub(crate) fn open_all(
     listing.arrange(path, name, labels)
 }
 
-/// Returns the name of an archive that is read without its ending, or `None` if the name is that of
-/// another file.
-pub(crate) fn stem(name: &str) -> Option<&str> {
-    [".tar.gz", ".tgz", ".tar"].iter().find_map(|end| {
-        let (stem, ending) = name.split_at_checked(name.len().checked_sub(end.len())?)?;
-        ending.eq_ignore_ascii_case(end).then_some(stem)
-    })
-}
-
 /// Formats of files, by their first bytes, that are no archive that is read: what the file is, and
 /// what to do about it.
 const FORMATS: [(&[u8], &str, &str); 14] = [

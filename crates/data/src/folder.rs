@@ -107,7 +107,7 @@ fn walk(
             continue;
         }
         if let [name] = &lossy[..]
-            && archive::stem(name).is_some()
+            && kinds::archive_stem(name).is_some()
             && kinds::kind(&lossy) != Kind::Junk
             && entry.file_type().is_file()
         {

@@ -90,6 +90,15 @@ pub(crate) fn ending(name: &str) -> String {
     }
 }
 
+/// Returns the name of an archive that is read without its ending, or `None` if the name is that of
+/// another file.
+pub(crate) fn archive_stem(name: &str) -> Option<&str> {
+    [".tar.gz", ".tgz", ".tar"].iter().find_map(|end| {
+        let (stem, ending) = name.split_at_checked(name.len().checked_sub(end.len())?)?;
+        ending.eq_ignore_ascii_case(end).then_some(stem)
+    })
+}
+
 /// Returns a file's name without what follows its last dot.
 pub(crate) fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::archive;
+use crate::kinds;
 use crate::leavings::short;
 use crate::parts::listed;
 
@@ -30,7 +30,7 @@ const PART_WORDS: [&str; 12] = [
 impl Stem {
     pub(crate) fn of(path: &Path) -> Self {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let name = archive::stem(&file).unwrap_or(&file).to_owned();
+        let name = kinds::archive_stem(&file).unwrap_or(&file).to_owned();
         let digits =
             |text: &str| text.len() - text.trim_end_matches(|c: char| c.is_ascii_digit()).len();
         let number = |text: &str| {
