@@ -120,6 +120,15 @@ fn verdict(sentences: &[String]) -> Markup {
     }
 }
 
+/// Writes text with its commands, which stand between backticks, as code.
+fn prose(text: &str) -> Markup {
+    html! {
+        @for (at, part) in text.split('`').enumerate() {
+            @if at % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
 /// Joins sentences into a paragraph, with the first sentence in bold.
 fn bold_first(sentences: &[String]) -> Markup {
     html! {

@@ -246,7 +246,7 @@ fn what_was_found_is_on_the_page() {
         "Were the concentration perfect (ring), the bound would be 5.0%.",
         "change the concentration first: alone it could bring the bound from 31.3% down to 5.0%.",
         "ring has 3 of the images: concentration has an interval only where every class has 4",
-        "The accuracies of `selfsame eval ring` were not measured yet",
+        "The accuracies of <code>selfsame eval ring</code> were not measured yet",
         "2 of 16 images repeat an earlier one, value for value (the first: image 5 (from row 25) \
          repeats image 1 (from row 5))",
         "vacuous: 10 to the 41.5",
@@ -447,7 +447,7 @@ fn a_comparison_is_a_page_whatever_it_holds() {
         "<b>25.0</b><small>−12.5 to 50.0</small>",
         "−0.50",
         "x is no run and was passed over.",
-        "x has no certificate; `selfsame certify x` makes it.",
+        "x has no certificate; <code>selfsame certify x</code> makes it.",
         "The certificates are of views of different seeds",
         "there are none below 5; these are 5.",
         "vacuous",

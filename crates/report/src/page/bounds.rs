@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use selfsame_theory::bounds::certificate::Form;
 use selfsame_theory::{Quantity, Side};
 
-use super::Section;
 use super::quantity::{self, at_most, share, value};
+use super::{Section, prose};
 use crate::certificate::{Assumption, CertificateRecord, LossPair, Pair, words};
 use crate::format::{NONE, count, counted, number, number_to, percent, percent_up};
 
@@ -34,7 +34,7 @@ pub(super) fn section(record: &CertificateRecord) -> Section {
         }
         @if !record.left_out.is_empty() {
             h3 { "Left out" }
-            ul.notes { @for sentence in words::left_out(record) { li { (sentence) } } }
+            ul.notes { @for sentence in words::left_out(record) { li { (prose(&sentence)) } } }
         }
         (quantity::legend())
     };

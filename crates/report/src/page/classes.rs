@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::chart::{round, short};
-use super::results::cell;
+use super::quantity::accuracy;
 use crate::evaluation::words;
 use crate::format::count;
 use crate::record::Evaluation;
@@ -59,8 +59,8 @@ fn table(evaluation: &Evaluation) -> Markup {
                         tr {
                             th scope="row" { (class.class) }
                             td { (count(class.images)) }
-                            td { (cell(class.knn_acc1, class.images)) }
-                            td { (cell(class.linear_acc1, class.images)) }
+                            td { (accuracy(class.knn_acc1, class.images)) }
+                            td { (accuracy(class.linear_acc1, class.images)) }
                         }
                     }
                 }

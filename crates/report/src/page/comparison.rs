@@ -6,7 +6,7 @@ use selfsame_theory::{Quantity, Trust};
 
 use super::chart::{Axis, Dot, Scale, scatter, whisker};
 use super::lines::{COLOURS, Line, Lines, Path, style};
-use super::{Section, document, protocol, quantity, verdict};
+use super::{Section, document, prose, protocol, quantity, verdict};
 use crate::comparison::words::{self, leading};
 use crate::comparison::{ComparedRun, Comparison, CurvePoint, Difference, Paired, Predictor};
 use crate::format::{NONE, count, counted, number, percent, percent_up, signed};
@@ -40,7 +40,7 @@ fn header(comparison: &Comparison, title: &str) -> Markup {
         (verdict(&words::verdict(comparison)))
         @if let Some(best) = words::best_predictor(comparison) { p.judgement { (best) } }
         @for note in words::notes(comparison).filter(|note| !note.is_about_prediction()) {
-            p.warning role="note" { (words::note(note)) }
+            p.warning role="note" { (prose(&words::note(note))) }
         }
     }
 }
@@ -227,7 +227,7 @@ fn prediction(comparison: &Comparison) -> Section {
                   runs in the order of their accuracies, −1 where in the opposite one, and 0 where \
                   it says nothing." }
         @if let Some(why) = words::nothing_predicts(comparison) { p { (why) } }
-        @for note in words::notes(comparison).filter(|note| note.is_about_prediction()) { p.warning role="note" { (words::note(note)) } }
+        @for note in words::notes(comparison).filter(|note| note.is_about_prediction()) { p.warning role="note" { (prose(&words::note(note))) } }
         div.scroll.card tabindex="0" role="region" aria-label="Table of Kendall’s τ" {
             table.ranking {
                 thead { tr { th scope="col" { "Measure" } @for accuracy in &comparison.accuracies { th scope="col" { (accuracy) } } } }

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::dataset;
+use super::prose;
 use super::results::style;
 use crate::Report;
 use crate::evaluation::words;
@@ -99,7 +100,7 @@ fn measured(evaluation: &Evaluation, accuracies: &Accuracies, knn: f64) -> Marku
 fn caveats(evaluation: &Evaluation) -> Markup {
     html! {
         @for caveat in words::caveats(evaluation) {
-            @if caveat == words::NO_COPY { p.judgement { (caveat) } }
+            @if caveat == words::NO_COPY { p.judgement { (prose(&caveat)) } }
             @else { p.warning role="note" { (caveat) } }
         }
     }

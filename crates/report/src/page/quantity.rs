@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 use selfsame_theory::{Quantity, Side, Trust};
 
-use crate::format::{number_to, percent_to};
+use crate::evaluation::words;
+use crate::format::{NONE, number_to, percent, percent_to};
 
 /// Returns a word for how far a number can be trusted.
 pub(super) fn kind(trust: &Trust) -> &'static str {
@@ -74,5 +75,16 @@ pub(super) fn legend() -> Markup {
             b { "assumed" } ": true only under an assumption that was not proved; point at it to \
                              see which."
         }
+    }
+}
+
+/// Draws an accuracy over this number of images with its interval, or a dash if it is NaN.
+pub(super) fn accuracy(share: f64, images: u64) -> Markup {
+    if !share.is_finite() {
+        return html! { span title="not measured" { (NONE) } };
+    }
+    html! {
+        b { (percent(share)) }
+        small { (words::interval(share, images)) }
     }
 }

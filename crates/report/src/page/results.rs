@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use super::Section;
 use super::chart::{Axis, WIDTH, round};
 use super::classes::classes;
+use super::quantity::accuracy;
 use crate::evaluation::words;
 use crate::format::{NONE, count, counted, number, percent};
 use crate::record::{Accuracies, Evaluation, Geometry, Representation, Scores};
@@ -211,7 +212,7 @@ fn table(caption: &str, accuracies: &Accuracies) -> Markup {
                         tr {
                             th scope="row" { (measure.name) }
                             @for (of, scores) in &accuracies.of {
-                                td class=(style(of)) { (cell((measure.of)(scores), accuracies.images)) }
+                                td class=(style(of)) { (accuracy((measure.of)(scores), accuracies.images)) }
                             }
                         }
                     }
@@ -224,7 +225,7 @@ fn table(caption: &str, accuracies: &Accuracies) -> Markup {
                     @if let Some(share) = accuracies.commonest() {
                         tr {
                             th scope="row" { "Always the commonest class" }
-                            td colspan=(accuracies.of.len()) { (cell(share, accuracies.images)) }
+                            td colspan=(accuracies.of.len()) { (accuracy(share, accuracies.images)) }
                         }
                     }
                 }
@@ -236,17 +237,6 @@ fn table(caption: &str, accuracies: &Accuracies) -> Markup {
                     as k and the probe’s penalty, was chosen on training and validation images."
             }
         }
-    }
-}
-
-/// Draws an accuracy over this number of images with its interval, or a dash if it is NaN.
-pub(super) fn cell(share: f64, images: u64) -> Markup {
-    if !share.is_finite() {
-        return html! { span title="not measured" { (NONE) } };
-    }
-    html! {
-        b { (percent(share)) }
-        small { (words::interval(share, images)) }
     }
 }
 
@@ -277,7 +267,7 @@ fn few_labels(evaluation: &Evaluation) -> Markup {
                             th scope="row" { (round(100.0 * few.share)) "% of the labels: " (counted(few.images, "image", "images")) }
                             @for of in &columns {
                                 @let share = few.linear_acc1.get(*of).copied().unwrap_or(f64::NAN);
-                                td class=(style(of)) { (cell(share, evaluation.scored())) }
+                                td class=(style(of)) { (accuracy(share, evaluation.scored())) }
                             }
                         }
                     }
