@@ -18,6 +18,7 @@ use crate::ground::{Ground, Predicted, Way, trained_classes};
 use crate::knn::{self, KnnOptions};
 use crate::map::map;
 use crate::patches::{self, Patches};
+use crate::probe::LAMBDAS;
 use crate::rows::Chosen;
 use crate::{
     Error, Features, MAX_DIM, Normalised, Pixels, Rows, copies, embed, geometry, labels, sample,
@@ -64,20 +65,35 @@ struct Embedded<'a> {
     splits: [Features; 3],
 }
 
+/// Hears what [`evaluate`] does, and how much of it is done of how much.
+pub type Status<'a> = dyn FnMut(&str, Option<(usize, usize)>) + 'a;
+
+/// What [`evaluate`] finds.
+pub struct Evaluated {
+    /// The measures.
+    pub evaluation: Evaluation,
+    /// A map of the test images.
+    pub map: EmbeddingMap,
+    /// What the trained encoder predicts; its digest and step are for the caller to say. `None`
+    /// without accuracies.
+    pub predictions: Option<Predictions>,
+    /// Embeddings of the trained encoder, of the training, validation and test split. The first two
+    /// are empty if there are no accuracies; all are if nothing was measured.
+    pub trained: [Features; 3],
+}
+
 /// Measures encoders and raw pixels on the test split, and maps the embeddings of that split.
 ///
 /// Without labels, measures that need labels are left out, and [`Evaluation::left_out`] says so.
-/// `status` is called with a description of the current work.
+/// `status` is called with a description of the current work, and again with how much of it is done
+/// of how much.
 ///
 /// # Errors
 /// The errors of the measures: mostly [`Error::NotFinite`], if the encoder returns values that are
 /// not finite.
-pub fn evaluate(
-    subject: &Subject<'_>,
-    status: &mut dyn FnMut(&str),
-) -> Result<(Evaluation, EmbeddingMap, Option<Predictions>), Error> {
+pub fn evaluate(subject: &Subject<'_>, status: &mut Status<'_>) -> Result<Evaluated, Error> {
     let Subject { dataset, .. } = subject;
-    status("comparing the pixels of all images");
+    status("comparing the pixels of all images", None);
     let copied = copies(dataset);
     let mut evaluation = Evaluation {
         split: SplitName::Test.name().into(),
@@ -90,11 +106,17 @@ pub fn evaluate(
     };
     if dataset.test.is_empty() {
         evaluation.left_out.push(LeftOut::NoImages);
-        return Ok((evaluation, EmbeddingMap::default(), None));
+        let nothing = || Features::new(0, 1, Vec::new());
+        return Ok(Evaluated {
+            evaluation,
+            map: EmbeddingMap::default(),
+            predictions: None,
+            trained: [nothing()?, nothing()?, nothing()?],
+        });
     }
 
     let ground = Ground::new(dataset, &copied);
-    let encoders = subject.embed(ground.is_ok(), status)?;
+    let mut encoders = subject.embed(ground.is_ok(), status)?;
     let predictions = match ground {
         Err(reason) => {
             evaluation.left_out.push(reason);
@@ -103,31 +125,31 @@ pub fn evaluate(
         Ok(ground) => accuracies(subject, &ground, &encoders, &mut evaluation, status)?,
     };
 
-    status("alignment, uniformity and effective rank");
+    status("alignment, uniformity and effective rank", None);
     for Embedded { of, encoder, splits } in &encoders {
         evaluation.geometry.insert(of.clone(), shape(subject, encoder, &splits[2])?);
     }
-    let test = |of| encoders.iter().find(|each| each.of == of).map(|each| &each.splits[2]);
-    let trained = test(Representation::Trained);
-    status("a map of the test images");
-    let map = trained.map(|trained| map(dataset, trained, test(Representation::Untrained)));
-    Ok((evaluation, map.transpose()?.unwrap_or_default(), predictions))
+    status("a map of the test images", None);
+    let trained = encoders.iter().position(|each| each.of == Representation::Trained);
+    let trained = encoders.swap_remove(trained.expect("one encoder is the trained one")).splits;
+    let untrained = encoders.iter().find(|each| each.of == Representation::Untrained);
+    let map = map(dataset, &trained[2], untrained.map(|each| &each.splits[2]))?;
+    Ok(Evaluated { evaluation, map, predictions, trained })
 }
 
 impl<'a> Subject<'a> {
     /// Embeds the test split with each encoder, and for accuracies also the other splits.
-    fn embed(
-        &self,
-        accuracies: bool,
-        status: &mut dyn FnMut(&str),
-    ) -> Result<Vec<Embedded<'a>>, Error> {
+    fn embed(&self, accuracies: bool, status: &mut Status<'_>) -> Result<Vec<Embedded<'a>>, Error> {
         let each = self.encoders.iter().map(|(of, encoder)| {
             let mut part = |split: &Split, part: &str, wanted: bool| {
                 let images = if wanted { images(split) } else { Vec::new() };
+                let what = format!("embedding {} {part} images: {of}", images.len());
                 if !images.is_empty() {
-                    status(&format!("embedding {} {part} images: {of}", images.len()));
+                    status(&what, None);
                 }
-                embed(encoder, &images, self.device, &mut |_| ())
+                embed(encoder, &images, self.device, &mut |done| {
+                    status(&what, Some((done, images.len())));
+                })
             };
             let splits = [
                 part(&self.dataset.train, "training", accuracies)?,
@@ -147,7 +169,7 @@ fn accuracies(
     ground: &Ground<'_>,
     encoders: &[Embedded<'_>],
     evaluation: &mut Evaluation,
-    status: &mut dyn FnMut(&str),
+    status: &mut Status<'_>,
 ) -> Result<Option<Predictions>, Error> {
     let dataset = ground.dataset;
     let views = DrawnViews::for_centres(subject);
@@ -155,24 +177,21 @@ fn accuracies(
     let mut measured =
         Measured { ground, subject, labels: &views.labels, predicted: BTreeMap::new(), few };
     for Embedded { of, encoder, splits } in encoders {
-        status(&format!("kNN, linear probe and nearest centre: {of}"));
         let rows = splits.each_ref().map(|features| features as &dyn Rows);
-        measured.add(of, rows, &views.embed(encoder)?)?;
+        measured.add(of, rows, &views.embed(encoder)?, status)?;
     }
     let splits = [&dataset.train, &dataset.validation, &dataset.test];
     let raw = splits.map(|split| shrink(&images(split), SMALL_SIDE));
     let raw_views = views.small();
-    status("kNN, linear probe and nearest centre: patches");
     let side = dataset.image_size.min(SMALL_SIDE) as usize;
     let patches = Patches::learn(&slices(&raw[0]), side, 0)?;
     let filtered = |images: &[Cow<'_, [u8]>]| patches.features(&slices(images));
     let [train, validation, test] = raw.each_ref().map(|images| filtered(images));
     let rows: [&dyn Rows; 3] = [&train?, &validation?, &test?];
-    measured.add(&Representation::Patches, rows, &filtered(&raw_views)?)?;
-    status("kNN, linear probe and nearest centre: raw pixels");
+    measured.add(&Representation::Patches, rows, &filtered(&raw_views)?, status)?;
     let [train, validation, test] = raw.each_ref().map(|images| pixels(images));
     let rows: [&dyn Rows; 3] = [&*train?, &*validation?, &*test?];
-    measured.add(&Representation::Pixels, rows, &*pixels(&raw_views)?)?;
+    measured.add(&Representation::Pixels, rows, &*pixels(&raw_views)?, status)?;
     let Measured { mut predicted, few, .. } = measured;
 
     let truth = ground.truth();
@@ -242,12 +261,21 @@ impl Measured<'_> {
         of: &Representation,
         rows: [&dyn Rows; 3],
         views: &dyn Rows,
+        status: &mut Status<'_>,
     ) -> Result<(), Error> {
+        let what = format!("kNN, linear probe and nearest centre: {of}");
+        status(&what, None);
+        status(&what, Some((0, LAMBDAS.len())));
         let ways = match of {
             Representation::Pixels => &Way::OF_PIXELS[..],
             _ => &[Way::Plain],
         };
-        let found = self.ground.classify(rows, (views, self.labels), self.subject.knn_k, ways)?;
+        let found = self.ground.classify(
+            rows,
+            (views, self.labels),
+            (self.subject.knn_k, ways),
+            &mut |done| status(&what, Some((done, LAMBDAS.len()))),
+        )?;
         self.predicted.insert(of.clone(), found);
         for few in &mut self.few {
             let (images, accuracy) = self.ground.few_labels(rows, few.share)?;
@@ -494,12 +522,12 @@ mod tests {
             device: &device,
         };
         let mut done = Vec::new();
-        let (found, map, predictions) =
-            evaluate(&subject, &mut |status| done.push(status.to_owned())).unwrap();
+        let Evaluated { evaluation: found, map, predictions, .. } =
+            evaluate(&subject, &mut |what, part| done.push((what.to_owned(), part))).unwrap();
         let embedded: Vec<_> =
-            done.iter().filter(|status| status.starts_with("embedding")).collect();
-        assert_eq!(embedded.len(), 1, "{done:?}");
-        assert!(embedded.iter().all(|status| status.contains("test images")), "{done:?}");
+            done.iter().filter(|(what, _)| what.starts_with("embedding")).collect();
+        assert!(embedded.iter().all(|(what, _)| what.contains("test images")), "{done:?}");
+        assert_eq!([embedded[0].1, embedded[embedded.len() - 1].1], [None, Some((4, 4))]);
         assert_eq!((found.left_out, predictions), (vec![LeftOut::NoLabels], None));
         assert!(found.geometry.contains_key(&Representation::Trained) && !map.images.is_empty());
     }

@@ -134,20 +134,21 @@ impl<'a> Ground<'a> {
 
     /// Classifies the test images by one representation, in three ways. The representation is given
     /// for the three splits, and for the views, with their labels, from which centres are computed.
-    /// `knn_k` fixes the number of neighbours. `ways` are tried for nearest neighbours.
+    /// `knn_k` fixes the number of neighbours. `ways` are tried for nearest neighbours. `advance` is
+    /// called with the number of [`probe::LAMBDAS`] that have been tried.
     pub fn classify(
         &self,
         [train, validation, test]: [&dyn Rows; 3],
         (views, view_labels): (&dyn Rows, &[u32]),
-        knn_k: Option<usize>,
-        ways: &[Way],
+        (knn_k, ways): (Option<usize>, &[Way]),
+        advance: &mut dyn FnMut(usize),
     ) -> Result<Predicted, Error> {
         let validation = &Chosen { rows: validation, chosen: &self.validation };
         let rows = &Stacked([train, validation]);
         let test = &Chosen { rows: test, chosen: &self.test };
         let classes = self.dataset.classes.len();
         let (way, k, knn) = self.nearest(rows, test, knn_k, ways)?;
-        let probe = probe::choose(rows, &self.labels, classes, &self.trials)?;
+        let probe = probe::choose(rows, &self.labels, classes, &self.trials, advance)?;
         let centres = centre::fit(&Normalised(views), view_labels, classes)?;
         let (linear, centre) = (probe.predict(test)?, centres.predict(&Normalised(test))?);
         Ok(Predicted { knn, k, way, linear, fit: probe.chosen, centre })
@@ -224,7 +225,8 @@ impl<'a> Ground<'a> {
         let chosen = labelled(&self.labels, &self.trials.all, classes, share);
         let some = labels::pick(&self.labels, &chosen);
         let trials = Trials::folds(&some, &[], 0);
-        let probe = probe::choose(&Chosen { rows, chosen: &chosen }, &some, classes, &trials)?;
+        let probe =
+            probe::choose(&Chosen { rows, chosen: &chosen }, &some, classes, &trials, &mut |_| ())?;
         let predicted = probe.predict(&Chosen { rows: test, chosen: &self.test })?;
         Ok((chosen.len(), accuracy(&predicted, &self.truth())?))
     }
@@ -394,8 +396,9 @@ mod tests {
         let splits = [rows(40), rows(10), rows(20)];
         let splits = splits.each_ref().map(|split| split as &dyn Rows);
         let labels = labels::pick(&ground.labels, &(0..40).collect::<Vec<_>>());
-        let classify =
-            |k, ways: &[Way]| ground.classify(splits, (splits[0], &labels), k, ways).unwrap();
+        let classify = |k, ways: &[Way]| {
+            ground.classify(splits, (splits[0], &labels), (k, ways), &mut |_| ()).unwrap()
+        };
         let found = classify(None, &[Way::Plain, Way::Levelled]);
         assert_eq!((found.way, &found.knn), (Way::Levelled, &ground.truth()));
         assert_eq!(found.k, 1);

@@ -37,9 +37,17 @@ pub(crate) struct Outcome {
 /// Computes √(gᵀPg) for the gradient g and the preconditioner P. Unlike ‖g‖, this norm weights each
 /// direction by the distance of the minimum in that direction.
 pub(crate) fn gradient_norm(function: &impl Convex, gradient: &[f64]) -> f64 {
+    norm(gradient, &preconditioned(function, gradient))
+}
+
+fn norm(gradient: &[f64], preconditioned: &[f64]) -> f64 {
+    dot(preconditioned, gradient).max(0.0).sqrt()
+}
+
+fn preconditioned(function: &impl Convex, gradient: &[f64]) -> Vec<f64> {
     let mut step = gradient.to_vec();
     function.precondition(&mut step);
-    dot(&step, gradient).max(0.0).sqrt()
+    step
 }
 
 /// Moves `x` towards the minimum. The minimisation ends as `converged` once [`gradient_norm`] is at
@@ -53,64 +61,81 @@ pub(crate) fn minimise(
 ) -> Outcome {
     let mut gradient = vec![0.0; x.len()];
     let mut value = function.evaluate(x, &mut gradient);
+    // The preconditioner is applied once for each step, to the gradient. It is linear, so everything
+    // else that it would be applied to is a sum of such results.
+    let mut natural = preconditioned(function, &gradient);
     let mut history = History::default();
     for iterations in 0..max_iterations {
-        if gradient_norm(function, &gradient) <= target {
+        if norm(&gradient, &natural) <= target {
             return Outcome { iterations, converged: true };
         }
-        let mut direction = history.direction(function, &gradient);
+        let mut direction = history.direction(&gradient, &natural);
         if dot(&direction, &gradient) >= 0.0 {
             history = History::default();
-            direction = history.direction(function, &gradient);
+            direction = history.direction(&gradient, &natural);
         }
         let Some(point) = line_search(function, x, &direction, value, &gradient) else {
             return Outcome { iterations, converged: false };
         };
-        history.push(difference(&point.x, x), difference(&point.gradient, &gradient));
+        let new = preconditioned(function, &point.gradient);
+        history.push(Pair {
+            step: difference(&point.x, x),
+            change: difference(&point.gradient, &gradient),
+            natural: difference(&new, &natural),
+        });
         x.copy_from_slice(&point.x);
-        (value, gradient) = (point.value, point.gradient);
+        (value, gradient, natural) = (point.value, point.gradient, new);
     }
-    let converged = gradient_norm(function, &gradient) <= target;
+    let converged = norm(&gradient, &natural) <= target;
     Outcome { iterations: max_iterations, converged }
 }
 
-/// The last steps s and gradient changes y, with 1 / sᵀy.
+/// A step s, its change y of the gradient, and Py for the preconditioner P.
+struct Pair {
+    step: Vec<f64>,
+    change: Vec<f64>,
+    natural: Vec<f64>,
+}
+
+/// The last steps, each with 1 / sᵀy.
 #[derive(Default)]
 struct History {
-    pairs: VecDeque<(Vec<f64>, Vec<f64>, f64)>,
+    pairs: VecDeque<(Pair, f64)>,
 }
 
 impl History {
-    fn push(&mut self, step: Vec<f64>, change: Vec<f64>) {
-        let curvature = dot(&step, &change);
+    fn push(&mut self, pair: Pair) {
+        let Pair { step, change, .. } = &pair;
+        let curvature = dot(step, change);
         // The curvature is positive for a convex function, except for rounding errors.
-        if curvature > f64::EPSILON * dot(&change, &change).sqrt() * dot(&step, &step).sqrt() {
+        if curvature > f64::EPSILON * dot(change, change).sqrt() * dot(step, step).sqrt() {
             if self.pairs.len() == HISTORY {
                 self.pairs.pop_front();
             }
-            self.pairs.push_back((step, change, curvature.recip()));
+            self.pairs.push_back((pair, curvature.recip()));
         }
     }
 
     /// Computes −H·gradient by the two-loop recursion (Nocedal and Wright, "Numerical
-    /// Optimization", algorithm 7.4). H starts from the preconditioner, scaled by sᵀy / yᵀPy of the
-    /// last pair.
-    fn direction(&self, function: &impl Convex, gradient: &[f64]) -> Vec<f64> {
-        let mut direction: Vec<f64> = gradient.iter().map(|g| -g).collect();
+    /// Optimization", algorithm 7.4). H starts from the preconditioner P, scaled by sᵀy / yᵀPy of
+    /// the last pair. `natural` is P·gradient.
+    fn direction(&self, gradient: &[f64], natural: &[f64]) -> Vec<f64> {
+        let negative = |values: &[f64]| -> Vec<f64> { values.iter().map(|value| -value).collect() };
+        let (mut rest, mut direction) = (negative(gradient), negative(natural));
         let mut shares = Vec::with_capacity(HISTORY);
-        for (step, change, inverse) in self.pairs.iter().rev() {
-            let share = inverse * dot(step, &direction);
-            add_scaled(&mut direction, -share, change);
+        for (pair, inverse) in self.pairs.iter().rev() {
+            let share = inverse * dot(&pair.step, &rest);
+            add_scaled(&mut rest, -share, &pair.change);
+            add_scaled(&mut direction, -share, &pair.natural);
             shares.push(share);
         }
-        function.precondition(&mut direction);
-        if let Some((_, change, inverse)) = self.pairs.back() {
-            let scale = (inverse * gradient_norm(function, change).powi(2)).recip();
+        if let Some((pair, inverse)) = self.pairs.back() {
+            let scale = (inverse * dot(&pair.change, &pair.natural)).recip();
             direction.iter_mut().for_each(|d| *d *= scale);
         }
-        for ((step, change, inverse), share) in self.pairs.iter().zip(shares.iter().rev()) {
-            let correction = share - inverse * dot(change, &direction);
-            add_scaled(&mut direction, correction, step);
+        for ((pair, inverse), share) in self.pairs.iter().zip(shares.iter().rev()) {
+            let correction = share - inverse * dot(&pair.change, &direction);
+            add_scaled(&mut direction, correction, &pair.step);
         }
         direction
     }

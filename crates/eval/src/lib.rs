@@ -48,7 +48,7 @@ pub mod twins;
 pub use copies::{Copied, copies, equal_images};
 pub use embed::embed;
 pub use error::Error;
-pub use evaluate::{Subject, evaluate};
+pub use evaluate::{Evaluated, Status, Subject, evaluate};
 pub use features::{Features, Normalised, Pixels};
 pub use images::{sample, shrink};
 pub use labels::accuracy;

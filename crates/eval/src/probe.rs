@@ -1,14 +1,15 @@
 //! The linear probe: multinomial logistic regression on frozen features.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use faer::linalg::solvers::{Llt, Solve};
-use faer::{MatMut, MatRef, Side};
+use faer::{Mat, MatMut, MatRef, Side};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::features::{Standardised, column_means, column_variances};
+use crate::features::{Features, Standardised, column_means, column_variances};
 use crate::lbfgs::{self, Convex};
 use crate::rows::{Chosen, Stacked};
 use crate::{Error, MAX_DIM, Rows, Trials, labels, matrix};
@@ -23,6 +24,9 @@ const MAX_ITERATIONS: usize = 500;
 /// Number of bytes of features that are standardised at a time, so that they stay in the
 /// second-level cache.
 const BLOCK_BYTES: usize = 512 << 10;
+/// Number of standardised features that are kept in memory, 256 MiB. More are computed anew each
+/// time they are read.
+const MOST_IN_MEMORY: usize = 64 << 20;
 
 /// Result of the fit for one regularisation strength.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -74,9 +78,10 @@ pub struct Probe {
 /// The fit for each strength starts from the solution for the next stronger one, and minimises the
 /// objective by L-BFGS on all rows. The preconditioner is the upper bound ½ ZᵀZ/n + λI of the
 /// Hessian (Böhning, "Multinomial logistic regression algorithm", Ann. Inst. Statist. Math. 1992).
-/// With more than 4,096 features, or more than eight features for each row, there is no
-/// preconditioner. The preconditioner changes the path to the minimum, not the minimum itself. The
-/// result does not depend on the number of threads.
+/// The preconditioner changes the path to the minimum, not the minimum itself. With more than two
+/// features for each row, the weights are sought where they must lie, in the span of the rows; with
+/// fewer, but more than 4,096, there is no preconditioner. The result does not depend on the number
+/// of threads.
 ///
 /// # Errors
 /// [`Error::TooFewRows`] without training or validation rows, [`Error::Dim`] if the matrices differ
@@ -114,7 +119,7 @@ pub fn fit(
     let labels = [train_labels, validation_labels].concat();
     let (first, both) = (train.rows(), train.rows() + validation.rows());
     let trials = Trials::held_out((0..first).collect(), (first..both).collect());
-    choose(&Stacked([train, validation]), &labels, classes, &trials)
+    choose(&Stacked([train, validation]), &labels, classes, &trials, &mut |_| ())
 }
 
 /// The fit for one regularisation strength. The fields are those of a [`Probe`].
@@ -157,12 +162,15 @@ pub(crate) fn fit_path(
         .iter()
         .map(|label| present.partition_point(|class| class < label) as u32)
         .collect();
-    let features = Standardised::new(train, &mean, &scale);
-    let curvature = Curvature::of(&features)?;
-    let mut descent = Descent::new(&features, &targets, present.len());
+    let standardised = Standardised::new(train, &mean, &scale);
+    let space = Space::of(&standardised);
+    let features = space.rows(&standardised)?;
+    let curvature = Curvature::of(&*features)?;
+    let mut descent = Descent::new(&*features, &targets, present.len());
     for (at, lambda) in LAMBDAS.into_iter().enumerate() {
         descent.minimise(lambda, curvature.plus(lambda));
         let (weights, bias) = descent.split();
+        let weights = &space.weights(weights);
         each(at, &Fit { classes: &present, weights, bias, mean: &mean, scale: &scale });
     }
     Ok(())
@@ -172,7 +180,8 @@ pub(crate) fn fit_path(
 /// trials are classified right. The probe is fitted on all rows that the trials name for that.
 /// `labels` has a label for each of `rows`.
 ///
-/// Features are standardised over all these rows, in trials too.
+/// Features are standardised over all these rows, in trials too. `advance` is called with the number
+/// of strengths that have been tried.
 ///
 /// # Errors
 /// [`Error::TooFewRows`] without rows to fit, and [`Error::Count`], [`Error::Label`] and
@@ -183,7 +192,8 @@ pub(crate) fn fit_path(
 ///
 /// let rows = Features::new(10, 1, (0..10).map(|at| at as f32).collect())?;
 /// let labels = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1];
-/// let probe = probe::choose(&rows, &labels, 2, &Trials::folds(&labels, &[], 0))?;
+/// let trials = Trials::folds(&labels, &[], 0);
+/// let probe = probe::choose(&rows, &labels, 2, &trials, &mut |_| ())?;
 /// assert_eq!(probe.predict(&rows)?, labels);
 /// # Ok::<(), selfsame_eval::Error>(())
 /// ```
@@ -192,6 +202,7 @@ pub fn choose(
     labels: &[u32],
     classes: usize,
     trials: &Trials,
+    advance: &mut dyn FnMut(usize),
 ) -> Result<Probe, Error> {
     labels::check("train", labels, rows.rows(), classes)?;
     if trials.all.is_empty() {
@@ -199,9 +210,10 @@ pub fn choose(
     }
     let all = Chosen { rows, chosen: &trials.all };
     let (mean, scale) = standardisation(&all);
-    let rows = Standardised::new(rows, &mean, &scale);
-    let all = Chosen { rows: &rows, chosen: &trials.all };
-    let curvature = Curvature::of(&all)?;
+    let standardised = Standardised::new(rows, &mean, &scale);
+    let space = Space::of(&Chosen { rows: &standardised, chosen: &trials.all });
+    let rows = &*space.rows(&standardised)?;
+    let curvature = Curvature::of(&Chosen { rows, chosen: &trials.all })?;
     let (present, absent) = labels::present_and_absent(&labels::pick(labels, &trials.all), classes);
     let row_of = |label: u32| present.partition_point(|&class| class < label) as u32;
 
@@ -210,7 +222,7 @@ pub fn choose(
     let parts = if own { &trials.parts[..] } else { &[] };
     let sets: Vec<Chosen<'_>> = std::iter::once(&trials.all)
         .chain(parts.iter().map(|part| &part.fit))
-        .map(|chosen| Chosen { rows: &rows, chosen })
+        .map(|chosen| Chosen { rows, chosen })
         .collect();
     let targets: Vec<Vec<u32>> = sets
         .iter()
@@ -226,10 +238,10 @@ pub fn choose(
     for lambda in LAMBDAS {
         let curvature = curvature.plus(lambda);
         let outcomes: Vec<lbfgs::Outcome> =
-            fits.iter_mut().map(|fit| fit.minimise(lambda, curvature.clone())).collect();
+            fits.par_iter_mut().map(|fit| fit.minimise(lambda, curvature.clone())).collect();
         let (mut right, mut tried) = (0, 0);
         for (at, part) in trials.parts.iter().enumerate() {
-            let held = Chosen { rows: &rows, chosen: &part.held };
+            let held = Chosen { rows, chosen: &part.held };
             let (weights, bias) = fits[if own { at + 1 } else { 0 }].split();
             let predicted = predict(&held, weights, bias, &present);
             right += labels::right(&predicted, &labels::pick(labels, &part.held));
@@ -242,6 +254,7 @@ pub fn choose(
             validation_accuracy: right as f64 / tried.max(1) as f64,
         };
         path.push(point);
+        advance(path.len());
         if best
             .as_ref()
             .is_none_or(|(best, _)| point.validation_accuracy > best.validation_accuracy)
@@ -250,13 +263,76 @@ pub fn choose(
         }
     }
     let (chosen, mut weights) = best.expect("LAMBDAS is not empty");
-    let bias = weights.split_off(present.len() * mean.len());
+    let bias = weights.split_off(present.len() * rows.dim());
+    let weights = space.weights(&weights).into_owned();
     Ok(Probe { classes: present, absent, weights, bias, mean, scale, chosen, path })
+}
+
+/// Where the weights of a fit are sought.
+enum Space {
+    /// One weight for each feature.
+    Features,
+    /// One weight for each column of this basis, whose columns are orthonormal and span the rows.
+    /// The penalty leaves no weight outside of the span, and is the same for the weights in either
+    /// form, so the minimum is the same, and found with far fewer operations.
+    Span(Mat<f64>),
+}
+
+impl Space {
+    /// Returns the smaller space: that of the features, or the span of the rows.
+    fn of(rows: &dyn Rows) -> Self {
+        let (count, dim) = (rows.rows(), rows.dim());
+        if 2 * count > dim {
+            return Self::Features;
+        }
+        let mut values = vec![0.0; count * dim];
+        matrix::read_block(rows, 0..count, &mut values);
+        Self::Span(
+            Mat::from_fn(dim, count, |i, j| f64::from(values[j * dim + i])).qr().compute_thin_Q(),
+        )
+    }
+
+    /// Reads rows as points of the space.
+    fn rows<'r>(&self, rows: &'r dyn Rows) -> Result<Box<dyn Rows + 'r>, Error> {
+        let Self::Span(basis) = self else {
+            // The fits read all rows in each step.
+            let (count, dim) = (rows.rows(), rows.dim());
+            if count.saturating_mul(dim) > MOST_IN_MEMORY {
+                return Ok(Box::new(rows));
+            }
+            let mut values = vec![0.0; count * dim];
+            values.par_chunks_mut(dim).enumerate().for_each(|(row, into)| rows.read(row, into));
+            return Ok(Box::new(Features::new(count, dim, values)?));
+        };
+        let (dim, width) = (basis.nrows(), basis.ncols());
+        let mut points = vec![0.0; rows.rows() * width];
+        let step = matrix::block_rows(BLOCK_BYTES, dim, 8, 64);
+        points.par_chunks_mut(step * width).enumerate().for_each(|(block, points)| {
+            let count = points.len() / width;
+            let mut values = vec![0.0; count * dim];
+            matrix::read_block(rows, block * step..block * step + count, &mut values);
+            let values = Mat::from_fn(count, dim, |i, j| f64::from(values[i * dim + j]));
+            let found = matrix::product(values.as_ref(), basis.as_ref());
+            for (at, point) in points.iter_mut().enumerate() {
+                *point = found[(at / width, at % width)] as f32;
+            }
+        });
+        Ok(Box::new(Features::new(rows.rows(), width, points)?))
+    }
+
+    /// Returns weights of features for weights of the space, which stand class by class.
+    fn weights<'w>(&self, weights: &'w [f64]) -> Cow<'w, [f64]> {
+        let Self::Span(basis) = self else { return weights.into() };
+        let classes = weights.len() / basis.ncols();
+        let weights = MatRef::from_column_major_slice(weights, basis.ncols(), classes);
+        let found = matrix::product(basis.as_ref(), weights);
+        found.col_iter().flat_map(|column| column.iter()).copied().collect()
+    }
 }
 
 /// The bound of the Hessian, but for the strength.
 struct Curvature {
-    /// Σ z zᵀ over the rows, or `None` where the bound does not pay.
+    /// Σ z zᵀ over the rows, or `None` where there are too many features for it.
     moments: Option<Vec<f64>>,
     rows: usize,
     dim: usize,
@@ -265,14 +341,11 @@ struct Curvature {
 impl Curvature {
     fn of(features: &dyn Rows) -> Result<Self, Error> {
         let (rows, dim) = (features.rows(), features.dim());
-        // With far fewer rows than features, factoring the bound takes longer than all steps
-        // without it.
-        let pays = dim <= MAX_DIM && dim <= 8 * rows;
-        let moments = pays.then(|| matrix::second_moments(features)).transpose()?;
+        let moments = (dim <= MAX_DIM).then(|| matrix::second_moments(features)).transpose()?;
         Ok(Self { moments, rows, dim })
     }
 
-    /// Computes the Cholesky factor of the bound ½ ZᵀZ/n + λI, if it pays and exists.
+    /// Computes the Cholesky factor of the bound ½ ZᵀZ/n + λI, if it exists.
     fn plus(&self, lambda: f64) -> Option<Arc<Llt<f64>>> {
         let moments = MatRef::from_column_major_slice(self.moments.as_deref()?, self.dim, self.dim);
         let half_mean = 0.5 / self.rows as f64;
@@ -757,9 +830,35 @@ mod tests {
     }
 
     #[test]
+    fn the_minimum_in_the_span_of_the_rows_is_that_of_all_features() {
+        for (count, dim, classes) in [(3, 6, 2), (25, 60, 3), (12, 300, 4)] {
+            // The last row is the first again, so that the rows depend on each other.
+            let some = random(count - 1, dim, 13);
+            let rows = Features::new(count, dim, [some.values(), some.row(0)].concat()).unwrap();
+            let truth = labels(count, classes, 14);
+            assert!(matches!(Space::of(&rows), Space::Span(_)));
+            let probe = fit(&rows, &truth, &rows, &truth, classes).unwrap();
+            assert!(probe.path.iter().all(|point| point.converged), "{:?}", probe.path);
+            let mut values = vec![0.0; count * dim];
+            let standardised = Standardised::new(&rows, &probe.mean, &probe.scale);
+            matrix::read_block(&standardised, 0..count, &mut values);
+            let rows = Features::new(count, dim, values).unwrap();
+            let function = objective(&rows, &truth, probe.classes.len(), probe.chosen.lambda);
+            let norm = |at: &[f64]| {
+                let mut gradient = vec![0.0; at.len()];
+                function.evaluate(at, &mut gradient);
+                lbfgs::gradient_norm(&function, &gradient)
+            };
+            let at = [&probe.weights[..], &probe.bias].concat();
+            // As in the space of all features.
+            assert!(norm(&at) < 2.0 * TOLERANCE * norm(&vec![0.0; at.len()]), "{}", norm(&at));
+        }
+    }
+
+    #[test]
     fn more_features_than_the_preconditioner_takes() {
-        let dim = MAX_DIM + 1;
-        let (rows, truth) = (random(24, dim, 9), labels(24, 2, 10));
+        let (count, dim) = (MAX_DIM / 2 + 1, MAX_DIM + 1);
+        let (rows, truth) = (random(count, dim, 9), labels(count, 2, 10));
         let probe = fit(&rows, &truth, &rows, &truth, 2).unwrap();
         assert!(probe.path.iter().all(|point| point.converged), "{:?}", probe.path);
         assert_eq!(probe.chosen.validation_accuracy, 1.0);
@@ -793,7 +892,9 @@ mod tests {
             .map(|row| u32::from(rows.row(row)[0] + 1.5 * noise.row(row)[0] > 0.0))
             .collect();
         let trials = Trials::folds(&labels, &[], 5);
-        let found = choose(&rows, &labels, 2, &trials).unwrap();
+        let mut done = Vec::new();
+        let found = choose(&rows, &labels, 2, &trials, &mut |at| done.push(at)).unwrap();
+        assert_eq!(done, [1, 2, 3, 4, 5, 6, 7]);
         for (at, point) in found.path.iter().enumerate() {
             // Fits of their own standardise over fewer rows, which moves a few predictions.
             let right: f64 = trials

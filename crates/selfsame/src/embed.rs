@@ -12,6 +12,7 @@ use selfsame_nn::{Backbone, EncoderConfig, Precision};
 use selfsame_report::write_atomic;
 use selfsame_train::checkpoint::Which;
 
+use crate::csv::field;
 use crate::images::note_skipped;
 use crate::run::{check_new, make_parent};
 use crate::weights::ONLY_F32;
@@ -264,15 +265,6 @@ fn table(embedded: &Embedded, with_values: bool) -> String {
         table.push('\n');
     }
     table
-}
-
-/// Formats a CSV field, quoted if necessary (RFC 4180).
-pub(crate) fn field(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
 }
 
 /// Encodes a matrix as the bytes of an `.npy` file.

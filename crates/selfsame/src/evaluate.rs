@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use selfsame_data::Dataset;
-use selfsame_eval::{Subject, evaluate as measure_encoders};
-use selfsame_nn::Backbone;
+use selfsame_eval::{Evaluated, Subject, evaluate as measure_encoders};
 use selfsame_report::look::words;
 use selfsame_report::predictions::{PREDICTIONS_FILE, Predictions};
 use selfsame_report::record::{EVAL_FILE, EmbeddingMap, Evaluation, MAP_FILE};
@@ -18,8 +17,8 @@ use selfsame_train::checkpoint::Which;
 
 pub(crate) use self::elsewhere::Others;
 pub use self::elsewhere::{EvaluateEncoderOptions, evaluate_encoder};
+use crate::all::All;
 use crate::images::note_skipped;
-use crate::inspect::All;
 use crate::look::{self, Seen};
 use crate::neighbours::write_selection;
 use crate::page::write_page;
@@ -123,7 +122,7 @@ pub(crate) fn evaluate_run(
         knn_k: plan.train.knn_k,
         device,
     };
-    let (mut evaluation, map, predictions) =
+    let Evaluated { mut evaluation, map, predictions, trained: embedded } =
         measure(&subject, others, describe_weights(weights, step), progress)?;
     evaluation.step = Some(step);
     evaluation.too_short = (plan.init.is_none() && step < USUAL_STEPS).then_some(USUAL_STEPS);
@@ -134,7 +133,12 @@ pub(crate) fn evaluate_run(
     // Write the evaluation last: a run that has one counts as measured, so a kill between the writes
     // must not leave an evaluation without the others.
     write(run.path(), dataset, &evaluation, &map, predictions)?;
-    look_at_images(run, dataset, (&trained, step), device, progress)?;
+    let all = All::new(dataset);
+    let seen = match Seen::of(&all, embedded, look::MOST)? {
+        Some(seen) => seen,
+        None => Seen::embed(&all, look::MOST, &trained, device, progress)?,
+    };
+    look_at_images(run, &seen, step, progress)?;
     write_json(&run.path().join(EVAL_FILE), &evaluation)?;
     Ok(evaluation)
 }
@@ -152,12 +156,18 @@ fn measure(
     others: &Others,
     weights: String,
     progress: &mut dyn Progress,
-) -> Result<(Evaluation, EmbeddingMap, Option<Predictions>), Error> {
-    let (mut evaluation, map, predictions) =
-        measure_encoders(subject, &mut |line| progress.note(line))?;
-    evaluation.protocol.extend(others.protocol());
-    evaluation.protocol.push(("Weights measured".into(), weights));
-    Ok((evaluation, map, predictions))
+) -> Result<Evaluated, Error> {
+    let mut found = measure_encoders(subject, &mut |what, done| match done {
+        None => {
+            progress.finish();
+            progress.note(what);
+        }
+        Some((done, total)) => progress.advance(what, done as u64, total as u64, ""),
+    })?;
+    progress.finish();
+    found.evaluation.protocol.extend(others.protocol());
+    found.evaluation.protocol.push(("Weights measured".into(), weights));
+    Ok(found)
 }
 
 /// Writes map and predictions of an evaluation into a folder.
@@ -178,18 +188,15 @@ fn write(
     Ok(())
 }
 
-/// Looks at the images of a run with its encoder, and writes what it finds.
+/// Looks at the images of a run, and writes what it finds.
 fn look_at_images(
     run: &Run,
-    dataset: &Dataset,
-    (encoder, step): (&Backbone, u64),
-    device: &Device,
+    seen: &Seen<'_>,
+    step: u64,
     progress: &mut dyn Progress,
 ) -> Result<(), Error> {
-    let all = All::new(dataset);
-    let seen = Seen::embed(&all, look::MOST, encoder, device, progress)?;
-    let found = look::look(run, &seen, step, progress)?;
-    write_selection(run, &seen, step, progress)?;
+    let found = look::look(run, seen, step, progress)?;
+    write_selection(run, seen, step, progress)?;
     words::lines(&found).iter().for_each(|line| progress.note(line));
     Ok(())
 }

@@ -148,11 +148,14 @@
 //! - [`theory`]: what the embeddings prove about the encoder, and what they do not prove;
 //! - [`report`](mod@report): the records of a run, and its page.
 
+mod all;
 pub mod bench;
 mod certify;
 mod compare;
+mod csv;
 mod digest;
 mod embed;
+mod encoder;
 mod error;
 mod evaluate;
 mod export;
@@ -182,6 +185,7 @@ pub use certify::{
 pub use compare::{compare, write_comparison};
 pub use digest::{digest, digest_of};
 pub use embed::{EmbedOptions, Embedded, EmbeddedImage, embed, embed_encoder};
+pub use encoder::EncoderKind;
 pub use error::{CompareError, Error, ForecastDifference};
 pub use evaluate::{EvaluateEncoderOptions, EvaluateOptions, evaluate, evaluate_encoder};
 pub use export::{ExportFormat, ExportOptions, Exported, export, export_encoder};
@@ -190,10 +194,9 @@ pub use images::load;
 pub use inspect::{InspectOptions, inspect};
 pub use neighbours::{NeighboursOptions, neighbours};
 pub use page::{report, write_page};
-pub use policy::{policies, policy};
+pub use policy::{AUGMENT, policies, policy};
 pub use pretrain::{
-    AUGMENT, EncoderKind, Images, MethodChoice, OnCollapse, PretrainOptions, Pretrained,
-    ResumeOptions, pretrain, resume,
+    Images, MethodChoice, OnCollapse, PretrainOptions, Pretrained, ResumeOptions, pretrain, resume,
 };
 pub use progress::Progress;
 pub use reproduce::{ReproduceOptions, reproduce};

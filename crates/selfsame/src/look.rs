@@ -14,8 +14,8 @@ use selfsame_report::look::{
 };
 use selfsame_report::{write_atomic, write_json};
 
-use crate::embed::field;
-use crate::inspect::All;
+use crate::all::All;
+use crate::csv::field;
 use crate::{Error, Progress, Run};
 
 pub(crate) mod pictures;
@@ -64,6 +64,24 @@ impl<'a> Seen<'a> {
         Ok(Self { all, numbers, features })
     }
 
+    /// Takes the embeddings of all images, split by split, or a sample of `most`. Returns `None` if
+    /// not all images were embedded.
+    pub fn of(all: &'a All<'a>, splits: [Features; 3], most: usize) -> Result<Option<Self>, Error> {
+        let dim = splits[2].dim();
+        let rows: usize = splits.iter().map(Features::rows).sum();
+        if rows != all.len() {
+            return Ok(None);
+        }
+        let values: Vec<f32> = splits.into_iter().flat_map(Features::into_values).collect();
+        let numbers = (0..rows).collect();
+        let seen = Self { all, numbers, features: Features::new(rows, dim, values)? };
+        if rows <= most {
+            return Ok(Some(seen));
+        }
+        let numbers = sample(rows, most);
+        Ok(Some(Self { features: seen.pick(&numbers)?, numbers, ..seen }))
+    }
+
     /// Returns the features of some rows.
     fn pick(&self, rows: &[usize]) -> Result<Features, Error> {
         let values = rows.iter().flat_map(|&row| self.features.row(row)).copied().collect();
@@ -72,11 +90,7 @@ impl<'a> Seen<'a> {
 
     /// Returns those of `k` nearest neighbours of some rows that are not the row itself.
     pub fn nearest(&self, rows: &[usize], k: usize) -> Result<Vec<Vec<knn::Neighbour>>, Error> {
-        let found = knn::nearest(&self.features, &self.pick(rows)?, k + 1)?;
-        let others = rows.iter().zip(found).map(|(&row, found)| {
-            found.into_iter().filter(|other| other.index as usize != row).take(k).collect()
-        });
-        Ok(others.collect())
+        Ok(knn::nearest_others(&self.features, rows, k)?)
     }
 
     /// Names an image and its nearest neighbours, and shows their pictures.

@@ -11,7 +11,7 @@ use selfsame_report::look::{NEIGHBOURS_FILE, Neighbours};
 use selfsame_report::{read_neighbours, write_json};
 use selfsame_train::checkpoint::Which;
 
-use crate::inspect::All;
+use crate::all::All;
 use crate::look::Seen;
 use crate::look::pictures::Pictures;
 use crate::page::write_page;

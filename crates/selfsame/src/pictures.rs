@@ -7,7 +7,7 @@ use selfsame_eval::shrink;
 use selfsame_report::Sprite;
 
 use crate::Error;
-use crate::inspect::All;
+use crate::all::All;
 
 /// Pictures of up to this side are stored without loss: there is little to see in them otherwise.
 const LOSSLESS_UP_TO: u32 = 32;

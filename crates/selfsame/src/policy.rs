@@ -7,6 +7,9 @@ use selfsame_augment::{PRESETS, Policy, PolicyError};
 
 use crate::Error;
 
+/// Name of the default policy.
+pub const AUGMENT: &str = "abcde";
+
 /// Name of the policy that leaves images as they are.
 pub(crate) const NONE: &str = "none";
 /// The ten pairs of the five transformations of the paper.

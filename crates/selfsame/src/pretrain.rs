@@ -23,10 +23,7 @@ use selfsame_report::{Sprite, counted, percent, write_json};
 use selfsame_train::{Plan, TrainError, checkpoint};
 
 use self::options::absolute_labels;
-pub use self::options::{
-    EncoderKind, Images, MethodChoice, OnCollapse, PretrainOptions, ResumeOptions,
-};
-pub use self::settings::AUGMENT;
+pub use self::options::{Images, MethodChoice, OnCollapse, PretrainOptions, ResumeOptions};
 pub(crate) use self::settings::Settings;
 use crate::evaluate::Others;
 use crate::images::note_skipped;

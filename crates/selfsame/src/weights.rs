@@ -9,7 +9,8 @@ use selfsame_nn::{
 };
 use selfsame_report::certificate::words;
 
-use crate::{EncoderKind, Error, Progress, init};
+use crate::encoder::EncoderKind;
+use crate::{Error, Progress, init};
 
 /// Why a perceptron has no other precision.
 pub(crate) const ONLY_F32: &str = "a multilayer perceptron computes in f32";

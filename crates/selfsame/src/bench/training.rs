@@ -15,7 +15,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::median;
-use crate::pretrain::{EncoderKind, PretrainOptions, Settings};
+use crate::encoder::EncoderKind;
+use crate::pretrain::{PretrainOptions, Settings};
 use crate::{Error, Progress};
 
 /// Number of uncounted steps at the start: they allocate the memory and warm up.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use selfsame_data::Dataset;
-use selfsame_eval::Subject;
+use selfsame_eval::{Evaluated, Subject};
 use selfsame_nn::Backbone;
 use selfsame_nn::layers::Init;
 use selfsame_report::predictions::PREDICTIONS_FILE;
@@ -168,7 +168,8 @@ pub fn evaluate_encoder(
         device: &options.device,
     };
     let weights = format!("{} ({})", loaded.describe(), source.display());
-    let (evaluation, map, predictions) = measure(&subject, &others, weights, progress)?;
+    let Evaluated { evaluation, map, predictions, .. } =
+        measure(&subject, &others, weights, progress)?;
     let record = RunRecord {
         selfsame: env!("CARGO_PKG_VERSION").into(),
         burn: BURN.into(),

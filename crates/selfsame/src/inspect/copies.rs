@@ -10,9 +10,9 @@ use selfsame_data::SplitName;
 use selfsame_kernels::isa::Isa;
 use selfsame_report::inspection::{Copies, Crossing, ImageName, NearCopy};
 
-use super::All;
 use super::pictures::Shown;
-use crate::embed::field;
+use crate::all::All;
+use crate::csv::field;
 use crate::{Error, Progress};
 
 /// Maximum number of pairs that the page shows, of either kind: across splits, within a split.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use selfsame_data::Facts;
 use selfsame_report::inspection::{FileSize, Files};
 
-use super::All;
+use crate::all::All;
 
 /// Orientation of an upright image in EXIF.
 const UPRIGHT: u8 = 1;

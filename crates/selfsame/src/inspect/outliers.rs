@@ -4,8 +4,8 @@ use rayon::prelude::*;
 use selfsame_data::{Facts, Image};
 use selfsame_report::inspection::{Oddity, Outlier, Outliers};
 
-use super::All;
 use super::pictures::Shown;
+use crate::all::All;
 use crate::{Error, Progress};
 
 /// An image is dark if 99 % of its pixels are at most this bright.

@@ -5,8 +5,8 @@ use selfsame_eval::sample;
 use selfsame_report::Sprite;
 use selfsame_report::inspection::ImageName;
 
-use super::All;
 use crate::Error;
+use crate::all::All;
 use crate::pictures::Pictures;
 
 /// Largest side of a picture in pixels.

@@ -4,7 +4,7 @@ use selfsame_report::Sprite;
 use selfsame_report::look::Pictured;
 
 use crate::Error;
-use crate::inspect::All;
+use crate::all::All;
 use crate::pictures;
 
 /// Largest side of a picture in pixels.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use selfsame_augment::Policy;
 use selfsame_data::{Dataset, Exif, LoadOptions, NO_LABELS, class_list};
 use selfsame_methods::MethodConfig;
-use selfsame_nn::{Architecture, EncoderConfig, Precision, Stem};
+use selfsame_nn::{EncoderConfig, Precision, Stem};
 use selfsame_train::{Config, EPSILON, OptimizerKind, checkpoint};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::encoder::EncoderKind;
 use crate::images::check;
 use crate::run::read_plan;
 use crate::{Error, Progress, load};
@@ -510,30 +511,6 @@ impl MethodChoice {
         match self {
             Self::Named(name) => name,
             Self::Settings(settings) => settings.name(),
-        }
-    }
-}
-
-/// An encoder's architecture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EncoderKind {
-    /// 2, 2, 2, 2 basic blocks.
-    ResNet18,
-    /// 3, 4, 6, 3 basic blocks.
-    ResNet34,
-    /// 3, 4, 6, 3 bottleneck blocks.
-    ResNet50,
-    /// A multilayer perceptron with two hidden layers that takes an image's pixels.
-    Mlp,
-}
-
-impl From<Architecture> for EncoderKind {
-    fn from(architecture: Architecture) -> Self {
-        match architecture {
-            Architecture::ResNet18 => Self::ResNet18,
-            Architecture::ResNet34 => Self::ResNet34,
-            Architecture::ResNet50 => Self::ResNet50,
         }
     }
 }

@@ -12,8 +12,9 @@ use selfsame_train::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::options::{EncoderKind, MethodChoice, PretrainOptions, absolute_labels};
+use super::options::{MethodChoice, PretrainOptions, absolute_labels};
 use crate::Error;
+use crate::encoder::EncoderKind;
 
 /// Maximum image side for which the CIFAR stem is the default. After the ImageNet stem, the
 /// resolution is a quarter of the resolution after the CIFAR stem, and the last stage for a
@@ -21,8 +22,6 @@ use crate::Error;
 const CIFAR_STEM_UP_TO: u32 = 96;
 /// Default number of units in each hidden layer of a perceptron.
 const PERCEPTRON_WIDTH: usize = 512;
-/// Name of the default policy.
-pub const AUGMENT: &str = "abcde";
 
 /// The checked settings that determine a run, except for the size of its images, which is only
 /// known once the images are read.
@@ -69,7 +68,7 @@ impl Settings {
         let augment = match (&options.augment, recipe) {
             (Some(policy), _) => *policy,
             (None, Some(recipe)) => crate::policy(recipe.augment)?,
-            (None, None) => crate::policy(AUGMENT)?,
+            (None, None) => crate::policy(crate::AUGMENT)?,
         };
         Ok(Self {
             seed: options.seed,

@@ -158,7 +158,7 @@ fn evaluation(plan: &Plan, dataset: &Dataset, on: &str) -> Result<f64, Error> {
         knn_k: plan.train.knn_k,
         device: &device,
     };
-    evaluate(&subject, &mut |_| ())?;
+    evaluate(&subject, &mut |_, _| ())?;
     Ok(start.elapsed().as_secs_f64())
 }
 
