@@ -34,12 +34,12 @@ pub enum PolicyError {
         /// Position of the second occurrence, counted in characters from 1.
         position: usize,
     },
-    /// A number does not follow the letter d.
+    /// A number follows neither the letter a nor the letter d.
     #[error(
-        "a number at position {position} of the policy does not follow `d`: only colour jitter \
-         takes a strength, as in `ad0.25`"
+        "a number at position {position} of the policy follows neither `a` nor `d`: only the crop \
+         takes a smallest area, as in `a0.2d`, and only colour jitter a strength, as in `ad0.25`"
     )]
-    StrengthWithoutD {
+    StrayNumber {
         /// Position of the first digit, counted in characters from 1.
         position: usize,
     },
@@ -50,6 +50,15 @@ pub enum PolicyError {
         text: String,
         /// The largest strength. Beyond it the hue would turn by more than half a circle.
         max: f64,
+    },
+    /// An area is not a number in the range.
+    #[error(
+        "area `{text}` of `a` is not a number above 0 and up to 1, the smallest share of the image \
+         that a crop shows"
+    )]
+    Area {
+        /// The area as written.
+        text: String,
     },
     /// A parameter is outside of its range.
     #[error("{field} = {value} is not {needed}")]

@@ -1,4 +1,4 @@
-//! Policies as users write them: letters, as in `abcd0.25e`, or the name of a published policy.
+//! Policies as users write them: letters, as in `a0.2bcd0.25e`, or the name of a published policy.
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,24 +44,31 @@ fn parse_letters(text: &str) -> Result<PolicyConfig, PolicyError> {
             'c' => config.grey.replace(Default::default()).is_some(),
             'd' => config.jitter.replace(Default::default()).is_some(),
             'e' => config.flip.replace(Default::default()).is_some(),
-            _ if is_numeric(letter) => return Err(PolicyError::StrengthWithoutD { position }),
+            _ if is_numeric(letter) => return Err(PolicyError::StrayNumber { position }),
             _ => return Err(PolicyError::UnknownLetter { letter, position }),
         };
         if repeated {
             return Err(PolicyError::RepeatedLetter { letter, position });
         }
-        if letter == 'd' {
-            let after = rest.as_str();
-            // Exponents are not supported: an `e` after the digits is the flip.
-            let (number, remaining) =
-                after.split_at(after.find(|c| !is_numeric(c)).unwrap_or(after.len()));
-            if !number.is_empty() {
-                config.jitter =
-                    Some(Jitter { strength: parse_strength(number)?, ..Jitter::default() });
+        let after = rest.as_str();
+        // Exponents are not supported: an `e` after the digits is the flip.
+        let (number, remaining) =
+            after.split_at(after.find(|c| !is_numeric(c)).unwrap_or(after.len()));
+        match letter {
+            _ if number.is_empty() => continue,
+            'a' => {
+                let crop = Crop::default();
+                let scale = [parse_area(number)?, crop.scale[1]];
+                config.crop = Some(Crop { scale, ..crop });
             }
-            rest = remaining.chars();
-            position += number.len();
+            'd' => {
+                let strength = parse_strength(number)?;
+                config.jitter = Some(Jitter { strength, ..Jitter::default() });
+            }
+            _ => return Err(PolicyError::StrayNumber { position: position + 1 }),
         }
+        rest = remaining.chars();
+        position += number.len();
     }
     if position == 0 { Err(PolicyError::Empty) } else { Ok(config) }
 }
@@ -76,6 +83,13 @@ fn parse_strength(text: &str) -> Result<f64, PolicyError> {
             Ok(strength)
         }
         _ => Err(PolicyError::Strength { text: text.to_owned(), max: MAX_STRENGTH }),
+    }
+}
+
+fn parse_area(text: &str) -> Result<f64, PolicyError> {
+    match text.parse::<f64>() {
+        Ok(area) if area > 0.0 && area <= 1.0 => Ok(area),
+        _ => Err(PolicyError::Area { text: text.to_owned() }),
     }
 }
 
@@ -142,7 +156,8 @@ impl fmt::Display for Policy {
     }
 }
 
-/// Writes the steps and the strength of a policy. All other parameters are lost.
+/// Writes the steps, the smallest area of the crop and the strength of the jitter. All other
+/// parameters are lost.
 fn letters(config: &PolicyConfig) -> String {
     let steps = [
         ('a', config.crop.is_some()),
@@ -157,6 +172,11 @@ fn letters(config: &PolicyConfig) -> String {
     let mut text = String::new();
     for (letter, _) in steps.into_iter().filter(|(_, present)| *present) {
         text.push(letter);
+        if let ('a', Some(crop)) = (letter, config.crop)
+            && crop.scale[0] != Crop::default().scale[0]
+        {
+            text += &crop.scale[0].to_string();
+        }
         if let ('d', Some(jitter)) = (letter, config.jitter)
             && jitter.strength != Jitter::default().strength
         {

@@ -391,14 +391,16 @@ pub struct PolicyConfig {
 /// A policy is written as a preset's name ([`PRESETS`](crate::PRESETS)), or as letters: `a` crop,
 /// `b` blur, `c` grey, `d` colour jitter, `e` flip. The order of the letters does not change the
 /// order of the steps. Letters have the authors' settings; a number right after `d` replaces its
-/// strength of 0.5:
+/// strength of 0.5, and a number right after `a` the smallest share of the image that a crop shows,
+/// 0.08:
 ///
 /// ```
 /// use selfsame_augment::Policy;
 ///
-/// let policy: Policy = "ed0.25a".parse()?;
-/// assert_eq!(policy.to_string(), "ad0.25e");
+/// let policy: Policy = "ed0.25a0.3".parse()?;
+/// assert_eq!(policy.to_string(), "a0.3d0.25e");
 /// assert_eq!(policy.config().jitter.unwrap().strength, 0.25);
+/// assert_eq!(policy.config().crop.unwrap().scale, [0.3, 1.0]);
 /// assert!("none".parse::<Policy>()?.config().crop.is_none());
 /// assert_eq!("simclr".parse::<Policy>()?.config().blur.unwrap().sigma, [0.1, 2.0]);
 /// # Ok::<(), selfsame_augment::PolicyError>(())

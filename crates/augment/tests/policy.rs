@@ -154,9 +154,28 @@ fn a_repeated_letter_is_named_with_its_position() {
 }
 
 #[test]
-fn a_strength_without_d_is_refused() {
-    assert_eq!(parse("ab0.5").unwrap_err(), PolicyError::StrengthWithoutD { position: 3 });
-    assert_eq!(parse("0.5d").unwrap_err(), PolicyError::StrengthWithoutD { position: 1 });
+fn a_number_after_another_letter_is_refused() {
+    assert_eq!(parse("ab0.5").unwrap_err(), PolicyError::StrayNumber { position: 3 });
+    assert_eq!(parse("0.5d").unwrap_err(), PolicyError::StrayNumber { position: 1 });
+    assert_eq!(parse("a0.5e1").unwrap_err(), PolicyError::StrayNumber { position: 6 });
+}
+
+#[test]
+fn a_number_after_a_is_the_smallest_area() {
+    for (text, area, printed) in [
+        ("a0.35bcde", 0.35, "a0.35bcde"),
+        ("bd0.25a1", 1.0, "a1bd0.25"),
+        ("a0.08e", 0.08, "ae"),
+        ("a.5", 0.5, "a0.5"),
+    ] {
+        let policy = parse(text).unwrap();
+        assert_eq!(policy.config().crop.unwrap().scale, [area, 1.0], "{text}");
+        assert_eq!(policy.to_string(), printed, "{text}");
+    }
+    for area in ["0", "-0.5", "1.01", "0.1.2", "."] {
+        let refused = PolicyError::Area { text: area.to_owned() };
+        assert_eq!(parse(&format!("a{area}d")).unwrap_err(), refused);
+    }
 }
 
 #[test]
