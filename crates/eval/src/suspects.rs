@@ -58,7 +58,8 @@ pub struct Suspects {
 }
 
 /// Predicts the class of each row by a linear probe fitted to the rows of the other four of five
-/// stratified folds.
+/// stratified folds. `copies` lists rows of the same image, which stay in one fold, since a copy would
+/// vouch for the label.
 ///
 /// One regularisation strength serves all folds: that of [`probe::LAMBDAS`] with the smallest
 /// cross-entropy over the predicted rows for which `chooses` holds, or over all rows if it holds
@@ -71,11 +72,12 @@ pub fn out_of_fold(
     rows: &dyn Rows,
     labels: &[u32],
     classes: usize,
+    copies: &[Vec<usize>],
     chooses: &dyn Fn(usize) -> bool,
     advance: &mut dyn FnMut(usize),
 ) -> Result<OutOfFold, Error> {
     labels::check("train", labels, rows.rows(), classes)?;
-    let folds = stratify(labels, classes);
+    let folds = stratify(labels, classes, copies);
     let predicted: Vec<usize> = (0..labels.len()).filter(|&row| folds[row] < FOLDS).collect();
     let first = predicted.first().map(|&row| labels[row]);
     if predicted.iter().all(|&row| Some(labels[row]) == first) {
@@ -114,8 +116,9 @@ pub fn out_of_fold(
 }
 
 /// Deals the rows of each class to the folds in turn, in an order that is random but the same in
-/// every call. Rows of classes with fewer rows than folds get the number [`FOLDS`].
-fn stratify(labels: &[u32], classes: usize) -> Vec<usize> {
+/// every call, and copies to the fold of the first of them. Rows of classes with fewer rows than folds
+/// get the number [`FOLDS`].
+fn stratify(labels: &[u32], classes: usize, copies: &[Vec<usize>]) -> Vec<usize> {
     let of_class = labels::members(labels, classes);
     let (mut folds, mut random) = (vec![FOLDS; labels.len()], ChaCha8Rng::seed_from_u64(0));
     // Classes begin at different folds, so that small classes do not all swell the first ones.
@@ -124,6 +127,12 @@ fn stratify(labels: &[u32], classes: usize) -> Vec<usize> {
         for at in rand::seq::index::sample(&mut random, rows.len(), rows.len()) {
             folds[rows[at]] = next % FOLDS;
             next += 1;
+        }
+    }
+    for group in copies {
+        let mut dealt = group.iter().copied().filter(|&row| folds[row] < FOLDS);
+        if let Some(fold) = dealt.next().map(|row| folds[row]) {
+            dealt.collect::<Vec<_>>().into_iter().for_each(|row| folds[row] = fold);
         }
     }
     folds
@@ -225,7 +234,7 @@ mod tests {
     #[test]
     fn folds_are_even_in_every_class() {
         let labels: Vec<u32> = (0..103).map(|row| [0, 0, 1, 2][row % 4]).chain([3; 4]).collect();
-        let folds = stratify(&labels, 5);
+        let folds = stratify(&labels, 5, &[]);
         for class in 0..3 {
             let of_fold = |fold: usize| {
                 labels.iter().zip(&folds).filter(|&(&l, &f)| l == class && f == fold).count()
@@ -234,6 +243,12 @@ mod tests {
             assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{sizes:?}");
         }
         assert!(folds[103..].iter().all(|&fold| fold == FOLDS));
+        // Copies stay together, and those that were not dealt stay out.
+        let copies = [vec![105, 0, 2, 50], vec![104, 106]];
+        let together = stratify(&labels, 5, &copies);
+        assert_eq!([together[2], together[50], together[105]], [folds[0], folds[0], FOLDS]);
+        let moved = (0..labels.len()).filter(|row| ![2, 50].contains(row));
+        assert!(moved.into_iter().all(|row| together[row] == folds[row]));
     }
 
     #[test]
@@ -247,7 +262,8 @@ mod tests {
         let planted = [(7, 2), (30, 1), (101, 0)];
         planted.iter().for_each(|&(row, label)| labels[row] = label);
         let search = || {
-            let of_folds = out_of_fold(&rows, &labels, 3, &|row| row < 90, &mut |_| ()).unwrap();
+            let of_folds =
+                out_of_fold(&rows, &labels, 3, &[], &|row| row < 90, &mut |_| ()).unwrap();
             (suspects(&of_folds.probabilities, &labels, 3).unwrap(), of_folds)
         };
         let (found, of_folds) = in_pool(1, search);
@@ -269,7 +285,7 @@ mod tests {
         for label in [0, 1] {
             let mut labels: Vec<u32> = (0..40).map(|row| row % 2).collect();
             labels[0] = label;
-            let found = out_of_fold(&rows, &labels, 2, &|_| true, &mut |_| ()).unwrap();
+            let found = out_of_fold(&rows, &labels, 2, &[], &|_| true, &mut |_| ()).unwrap();
             assert!(found.probabilities[0] > 0.5, "{label}: {:?}", &found.probabilities[..2]);
         }
     }
@@ -277,10 +293,10 @@ mod tests {
     #[test]
     fn classes_too_small_for_folds_are_left_out() {
         let (rows, labels) = (random(12, 2, 1), [0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2]);
-        let refused = out_of_fold(&rows, &labels, 3, &|_| true, &mut |_| ());
+        let refused = out_of_fold(&rows, &labels, 3, &[], &|_| true, &mut |_| ());
         assert!(matches!(refused, Err(Error::TooFewRows { found: 5, .. })));
         let labels = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2];
-        let found = out_of_fold(&rows, &labels, 3, &|_| true, &mut |_| ()).unwrap();
+        let found = out_of_fold(&rows, &labels, 3, &[], &|_| true, &mut |_| ()).unwrap();
         assert_eq!((found.predicted, &found.probabilities[30..]), (10, &[0.0; 6][..]));
     }
 }

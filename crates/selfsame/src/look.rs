@@ -165,10 +165,18 @@ fn judge(seen: &Seen<'_>, progress: &mut dyn Progress) -> Result<Option<Judged>,
     let features = seen.pick(&rows)?;
     // The penalty is chosen without the test split, like everything else.
     let chooses = |row: usize| all.split(seen.numbers[rows[row]]) != selfsame_data::SplitName::Test;
+    let place: HashMap<usize, usize> =
+        rows.iter().enumerate().map(|(at, &row)| (seen.numbers[row], at)).collect();
+    let copies: Vec<Vec<usize>> = all
+        .equal()
+        .iter()
+        .map(|group| group.iter().filter_map(|number| place.get(number).copied()).collect())
+        .collect();
     let folds = suspects::FOLDS as u64;
-    let found = suspects::out_of_fold(&features, &labels, classes, &chooses, &mut |done| {
-        progress.advance("folds of the labels judged", done as u64, folds, "");
-    })?;
+    let found =
+        suspects::out_of_fold(&features, &labels, classes, &copies, &chooses, &mut |done| {
+            progress.advance("folds of the labels judged", done as u64, folds, "");
+        })?;
     progress.finish();
     let doubted = suspects::suspects(&found.probabilities, &labels, classes)?.rows;
     let labels = Labels {
