@@ -254,7 +254,7 @@ pub struct Training {
     /// (Huang et al. 2023) or solo-learn, both for CIFAR-10; other options still count
     #[arg(long, value_name = "NAME", value_parser = recipes(), hide_possible_values = true)]
     pub recipe: Option<String>,
-    #[arg(long, value_name = "POLICY", help = format!("{} [default: abcde]", augment_help()))]
+    #[arg(long, value_name = "POLICY", help = format!("{} [default: abcde; of glyphs, a0.5bcde]", augment_help()))]
     pub augment: Option<String>,
     #[arg(
         long,
@@ -1164,8 +1164,8 @@ pub struct BenchAugment {
 /// Returns the help for `--augment`.
 fn augment_help() -> String {
     format!(
-        "Views: letters of a crop, b blur, c grey, d colour (with a strength: d0.25), e flip; \
-         `none`; a published policy ({}); or every parameter as TOML, in a file or in braces",
+        "Views: letters of a crop (with a smallest area: a0.2), b blur, c grey, d colour (with a \
+         strength: d0.25), e flip; `none`; a published policy ({}); or every parameter as TOML, in a file or in braces",
         policy_names()
     )
 }

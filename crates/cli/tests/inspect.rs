@@ -9,7 +9,7 @@ use std::path::Path;
 
 use common::{run, said};
 use selfsame::data::{LoadOptions, glyph_pixels};
-use selfsame::report::inspection::{Finding, Inspection, NearCopy, Oddity};
+use selfsame::report::inspection::{Finding, Inspection, NearCopy, Oddity, words};
 use selfsame::report::render_inspection;
 use selfsame::{InspectOptions, inspect};
 use serde_json::Value;
@@ -84,6 +84,26 @@ fn names(inspection: &Inspection, kind: Oddity) -> Vec<&str> {
 
 fn pair(pair: &NearCopy) -> [&str; 2] {
     pair.images.each_ref().map(|image| image.name.as_str())
+}
+
+#[test]
+fn classes_that_lack_test_images_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for index in 0..60 {
+        let split = if index < 40 { "train" } else { "test" };
+        let class = if split == "test" { 0 } else { index % 3 };
+        let name = format!("{split}/class{class}/{index:03}.png");
+        write_png(&folder.path().join(name), &glyph_pixels(3, index, SIDE));
+    }
+    let inspection = look(folder.path().to_str().unwrap(), None);
+    let untested = inspection.findings.iter().find_map(|finding| match finding {
+        Finding::Untested { classes } => Some(classes.clone()),
+        _ => None,
+    });
+    assert_eq!(untested.unwrap(), ["class1", "class2"]);
+    assert!(words::lines(&inspection).contains(
+        &"No test image is of class1 and class2: no accuracy says anything about them.".to_owned()
+    ));
 }
 
 #[test]

@@ -2,9 +2,8 @@
 //! each image.
 //!
 //! Position, size, rotation, both colours, the gradient of the background and the noise are
-//! nuisances: they are independent of the class, and known exactly ([`Factors`]). Raw pixels
-//! therefore say little about the class. The class is determined by the outline, which survives
-//! cropping, flipping and recolouring.
+//! nuisances: they are independent of the class, and known exactly ([`Factors`]). The class is
+//! determined by the outline, which survives flipping, recolouring and crops that are not too small.
 
 use std::f32::consts::{FRAC_PI_6, TAU};
 

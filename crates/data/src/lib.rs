@@ -100,6 +100,6 @@ pub use facts::{Exif, Facts, Format};
 pub use fetch::{FetchError, FetchSummary, fetch, fetch_files};
 pub use glyphs::{Factors, GLYPH_CLASSES, GLYPH_COUNTS, GLYPH_SIZE, glyph_factors, glyph_pixels};
 pub use leavings::{LeftAlone, LostFolder, Skipped};
-pub use load::{LoadOptions, NO_LABELS, class_list, class_names, load};
+pub use load::{GLYPHS, LoadOptions, NO_LABELS, class_list, class_names, load};
 pub use remote::{Digest, Member, REMOTE_SETS, RemoteFile, RemoteSet};
 pub use selfsame_kernels::pixels::{Image, Numbered};

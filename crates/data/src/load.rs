@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Name of the built-in set.
-const GLYPHS: &str = "glyphs";
+pub const GLYPHS: &str = "glyphs";
 /// By default, a set keeps the size of its images if they all have the same size and its side is at
 /// most this: STL-10 and smaller.
 const OWN_SIZE_UP_TO: u32 = 96;

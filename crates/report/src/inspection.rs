@@ -289,6 +289,11 @@ pub enum Finding {
         /// Number of their test images.
         images: usize,
     },
+    /// Classes have training images but no test images, though other classes have some.
+    Untested {
+        /// The classes.
+        classes: Vec<String>,
+    },
     /// Training would refuse the images.
     Refused {
         /// The reason.

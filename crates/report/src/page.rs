@@ -37,7 +37,8 @@ pub use self::gallery::render_gallery;
 pub use self::inspection::render_inspection;
 pub use self::roofline::render_roofline;
 use crate::certificate::{CertificateRecord, words};
-use crate::{Report, Sprite};
+use crate::next::{after_certificate, option};
+use crate::{Report, Sprite, quoted};
 
 /// One section of the page, with its entry in the navigation.
 struct Section {
@@ -70,7 +71,7 @@ const PIXELS_UP_TO: u32 = 48;
 /// be measured without labels. All text from the records is escaped.
 pub fn render(report: &Report) -> String {
     let sections: Vec<Section> = [
-        next::section(report),
+        next::of_run(report),
         results::section(report),
         report.certificate.as_ref().map(factors::section),
         report.certificate.as_ref().map(bounds::section),
@@ -102,7 +103,16 @@ pub fn render_certificate(record: &CertificateRecord) -> String {
         (protocol::command(&record.command))
     };
     let again = Section { id: "protocol", short: "Protocol", title: "How to do it again", body };
-    let sections = [factors::section(record), bounds::section(record), again];
+    let data = option(&record.command, "--data").map_or("DATA".to_owned(), |data| quoted(&data));
+    let sections: Vec<Section> = [
+        Some(factors::section(record)),
+        Some(bounds::section(record)),
+        next::section(&after_certificate(record, &data)),
+        Some(again),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let title = format!("Certificate of {}", record.subject);
     let header = html! {
         p.eyebrow { (title) }

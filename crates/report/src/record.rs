@@ -71,6 +71,14 @@ pub struct RunRecord {
     pub protocol: Vec<(String, String)>,
 }
 
+impl RunRecord {
+    /// Returns whether no run made the encoder: it came from a file of weights, and was measured
+    /// only.
+    pub fn is_from_elsewhere(&self) -> bool {
+        self.method.is_empty() && !self.encoder.name.is_empty()
+    }
+}
+
 /// The images of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -3,8 +3,14 @@
 /// ```
 /// assert_eq!(selfsame_report::quoted("runs/glyphs"), "runs/glyphs");
 /// assert_eq!(selfsame_report::quoted("my run"), "'my run'");
+/// assert_eq!(selfsame_report::quoted("it's"), r"'it'\''s'");
+/// assert_eq!(selfsame_report::quoted(""), "''");
 /// ```
 pub fn quoted(word: &str) -> String {
-    let plain = word.chars().all(|c| c.is_alphanumeric() || "/\\._-:+@%".contains(c));
-    if plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    let plain = |c: char| c.is_alphanumeric() || "/\\._-:+@%=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }

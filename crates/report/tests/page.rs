@@ -89,6 +89,7 @@ fn whole(images: usize) -> Report {
         metrics: (0..=100).map(metric).collect(),
         evaluation: Some(Evaluation {
             split: "test".into(),
+            step: Some(100),
             classes: 2,
             images: 1000,
             verdict: Some(Verdict::Ahead { of: Representation::Untrained, clear: true }),
@@ -247,6 +248,27 @@ fn verdict_is_honest() {
     assert!(alone.contains("nothing to compare this with"));
 }
 
+#[test]
+fn of_an_encoder_from_elsewhere_nothing_is_said_of_training() {
+    let mut report = whole(4);
+    report.run.method.clear();
+    report.run.encoder.name = "resnet18".into();
+    let evaluation = report.evaluation.as_mut().unwrap();
+    evaluation.step = None;
+    for (share, verdict) in [(0.25, "not worth having for these images"), (0.6, "do not overlap")] {
+        let evaluation = report.evaluation.as_mut().unwrap();
+        accuracies(evaluation).of.get_mut(&Representation::Trained).unwrap().knn_acc1 = share;
+        evaluation.verdict = evaluation.judge();
+        let page = render(&report);
+        check_page(&page);
+        assert!(page.contains(verdict) && page.contains("With random weights"));
+        for wrong in ["Before training", "after training", "which training never saw", "paid off"] {
+            assert!(!page.contains(wrong), "{wrong}");
+        }
+        assert!(page.contains("selfsame study --data"), "{share}");
+    }
+}
+
 /// What the page says first: its headline, and the sentences up to the facts of the run.
 fn first_lines(report: &Report) -> String {
     let page = render(report);
@@ -326,7 +348,18 @@ fn classes_that_training_lacks_are_said_first() {
     let page = first_lines(&report);
     assert!(page.contains(sentence) && page.contains("On 800 test images"), "{page}");
 
+    // A class that the test images lack is named, too.
     let evaluation = report.evaluation.as_mut().unwrap();
+    evaluation.class_names = ["cat", "dog", "owl", "emu"].map(str::to_owned).to_vec();
+    evaluation.per_class =
+        vec![ClassAccuracy { class: "cat".into(), images: 800, knn_acc1: 0.5, linear_acc1: 0.5 }];
+    let sentence = "No test image is of dog: these accuracies say nothing about it.";
+    assert!(evaluation_lines(evaluation).contains(&sentence.to_owned()));
+    assert!(first_lines(&report).contains(sentence));
+
+    let evaluation = report.evaluation.as_mut().unwrap();
+    evaluation.class_names.clear();
+    evaluation.per_class.clear();
     (evaluation.accuracies, evaluation.verdict) = (None, None);
     evaluation.unseen = vec![unseen("owl", 1000)];
     evaluation.left_out = vec![LeftOut::OnlyUnseen];

@@ -112,6 +112,7 @@ fn inspection() -> Inspection {
         findings: vec![
             Finding::Lost { folders: 1, first: lost },
             Finding::Untrained { classes: vec!["cow".into()], images: 3 },
+            Finding::Untested { classes: vec!["pig".into(), "hen".into()] },
             Finding::Leak { crossing: crossing("test", "train", 1, 1), images: 40 },
             Finding::Contradiction { exact: 0, near: 1 },
             Finding::LeftOut { images: 1, first: skipped },

@@ -194,7 +194,7 @@ pub use images::load;
 pub use inspect::{InspectOptions, inspect};
 pub use neighbours::{NeighboursOptions, neighbours};
 pub use page::{report, write_page};
-pub use policy::{AUGMENT, policies, policy};
+pub use policy::{policies, policy, usual_policy};
 pub use pretrain::{
     Images, MethodChoice, OnCollapse, PretrainOptions, Pretrained, ResumeOptions, pretrain, resume,
 };

@@ -4,11 +4,28 @@ use std::fmt::Display;
 use std::path::Path;
 
 use selfsame_augment::{PRESETS, Policy, PolicyError};
+use selfsame_data::GLYPHS;
 
 use crate::Error;
 
 /// Name of the default policy.
-pub const AUGMENT: &str = "abcde";
+const USUAL: &str = "abcde";
+/// Name of the default policy for the built-in images: a smaller part of a shape may well be that of
+/// another.
+const FOR_GLYPHS: &str = "a0.5bcde";
+
+/// Returns the policy that is used by default for images that are named `data`: `abcde`, the paper's,
+/// or for the built-in images one that leaves more of a shape.
+///
+/// ```
+/// assert_eq!(selfsame::usual_policy("photos/").to_string(), "abcde");
+/// assert_eq!(selfsame::usual_policy("glyphs").to_string(), "a0.5bcde");
+/// ```
+#[must_use]
+pub fn usual_policy(data: &str) -> Policy {
+    let name = if data == GLYPHS { FOR_GLYPHS } else { USUAL };
+    name.parse().expect("the names are those of policies")
+}
 
 /// Name of the policy that leaves images as they are.
 pub(crate) const NONE: &str = "none";

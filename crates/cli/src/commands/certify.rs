@@ -7,6 +7,7 @@ use anyhow::Context;
 use selfsame::data::{LoadOptions, class_list};
 use selfsame::nn::device;
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, words};
+use selfsame::report::next::after_certificate;
 use selfsame::train::checkpoint::Which;
 use selfsame::{
     CertifyInput, CertifyOptions, Run, WeightsOptions, certify, check_new, read_embeddings,
@@ -14,7 +15,7 @@ use selfsame::{
 };
 use serde_json::json;
 
-use super::{elsewhere, shown, source_words};
+use super::{elsewhere, quoted, shown, source_words};
 use crate::args::Certify as Args;
 use crate::mend::encoder_flags;
 use crate::terminal::{Live, Terminal};
@@ -62,16 +63,23 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
     let record = certify(CertifyInput::Run(&run), &options, &mut Live::default())?;
     let record = CertificateRecord { command: command(args, &[shown(path)]), ..record };
     if let Some(out) = out {
-        return write(record, &out, terminal);
+        return write(args, record, &out, terminal);
     }
     let page = run.write_certificate(&record)?;
-    finish(record, &page, terminal)
+    finish(record, &page, terminal)?;
+    let evaluation = selfsame::report::read_evaluation(path)?;
+    let trained = run.record()?;
+    drop(run);
+    super::say_next(terminal, path, &trained, evaluation.as_ref())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Certifies an encoder that does not come from a run, in a separate folder.
 fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     let options = certify_options(args)?;
-    let augment = args.augment.as_deref().unwrap_or(selfsame::AUGMENT);
+    let data = args.data.as_deref();
+    let usual = selfsame::usual_policy(data.unwrap_or_default()).to_string();
+    let augment = args.augment.as_deref().unwrap_or(&usual);
     let (out, policy) = (out(args, file)?, selfsame::policy(augment)?);
     let weights = WeightsOptions {
         device: options.device.clone(),
@@ -82,7 +90,6 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
         ..args.images.options(args.labels.as_deref(), args.split_seed)
     };
     let mut live = Live::default();
-    let data = args.data.as_deref();
     let (loaded, dataset) = elsewhere::read(file, &weights, data, &load, &mut live)?;
     let data = data.unwrap_or_default();
     let mut words = vec!["--init".to_owned(), shown(file)];
@@ -111,7 +118,7 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     };
     let record = certify(input, &options, &mut live)?;
     let (command, weights) = (command(args, &words), loaded.describe());
-    write(CertificateRecord { command, weights, ..record }, &out, terminal)
+    write(args, CertificateRecord { command, weights, ..record }, &out, terminal)
 }
 
 /// Certifies embeddings that do not come from a run, in a separate folder.
@@ -123,13 +130,22 @@ fn of_embeddings(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Resul
     let embeddings = read_embeddings(file, args.labels.as_deref())?;
     let input = CertifyInput::Embeddings(&embeddings);
     let record = certify(input, &options, &mut Live::default()).with_context(|| shown(file))?;
-    write(CertificateRecord { command: command(args, &words), ..record }, &out, terminal)
+    write(args, CertificateRecord { command: command(args, &words), ..record }, &out, terminal)
 }
 
 /// Writes a certificate without a run and reports the result.
-fn write(record: CertificateRecord, out: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
+fn write(
+    args: &Args,
+    record: CertificateRecord,
+    out: &Path,
+    terminal: &Terminal,
+) -> anyhow::Result<ExitCode> {
     let page = write_certificate(out, &record)?;
-    finish(record, &page, terminal)
+    let data = args.data.as_deref().map(|data| quoted(Path::new(data)));
+    let next = after_certificate(&record, data.as_deref().unwrap_or("DATA"));
+    finish(record, &page, terminal)?;
+    super::say_steps(terminal, &next);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Returns the folder for a certificate without a run: the one given by `--out`, or `certificates/`
@@ -142,7 +158,7 @@ fn out(args: &Args, file: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Reports the result, to people and to scripts.
-fn finish(record: CertificateRecord, page: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
+fn finish(record: CertificateRecord, page: &Path, terminal: &Terminal) -> anyhow::Result<()> {
     for line in words::lines(&record) {
         terminal.say(&line);
     }
@@ -150,7 +166,7 @@ fn finish(record: CertificateRecord, page: &Path, terminal: &Terminal) -> anyhow
     let mut result = serde_json::to_value(CertificateRecord { examples: None, ..record })?;
     result["report"] = json!(shown(page));
     terminal.result(&result);
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Refuses options that belong to another kind of input. The parser's own message would not explain

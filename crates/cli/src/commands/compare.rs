@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use selfsame::report::comparison::{Comparison, words};
+use selfsame::report::next::after_comparison;
 use selfsame::{compare, write_comparison};
 use serde_json::json;
 
-use super::{shown, typed};
+use super::{say_steps, shown, typed};
 use crate::args::Compare as Args;
 use crate::terminal::Terminal;
 
@@ -18,6 +19,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         terminal.say(&line);
     }
     terminal.say(&format!("comparison {}", shown(&page)));
+    say_steps(&terminal, &after_comparison(&comparison));
     let mut result = serde_json::to_value(&comparison)?;
     result["page"] = json!(shown(&page));
     terminal.result(&result);

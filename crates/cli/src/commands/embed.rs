@@ -6,7 +6,7 @@ use selfsame::nn::device;
 use selfsame::{EmbedOptions, WeightsOptions};
 use serde_json::json;
 
-use super::{elsewhere, shown};
+use super::{elsewhere, quoted, shown};
 use crate::args::{Embed, split};
 use crate::misuse;
 use crate::terminal::{Live, Terminal};
@@ -50,6 +50,10 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     let (rows, dim) = (embedded.features.rows(), embedded.features.dim());
     let names = embedded.names.as_deref().map(shown);
     terminal.say(&format!("{rows} embeddings of {dim} values  {}", args.to.display()));
+    if let Some(run) = &args.run {
+        let run = quoted(run);
+        terminal.say(&format!("next     selfsame certify {run}  (see what can be proved of them)"));
+    }
     let file = shown(&args.to);
     terminal.result(&json!({ "file": file, "names": names, "rows": rows, "dim": dim }));
     Ok(ExitCode::SUCCESS)

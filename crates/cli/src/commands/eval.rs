@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use selfsame::nn::device;
 use selfsame::report::evaluation_lines;
+use selfsame::report::next::after_run;
 use selfsame::report::record::{Evaluation, PAGE_FILE, RunRecord};
 use selfsame::{EvaluateEncoderOptions, EvaluateOptions, Run, WeightsOptions};
 use serde_json::{Value, json};
 
-use super::{elsewhere, shown, typed};
+use super::{elsewhere, quoted, shown, typed};
 use crate::args::Eval;
 use crate::misuse;
 use crate::options::out_folder;
@@ -76,6 +77,10 @@ fn of_weights(args: &Eval, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     evaluation_lines(&evaluation).iter().for_each(|line| terminal.say(line));
     let page = options.out.join(PAGE_FILE);
     terminal.say(&format!("report   {}", page.display()));
+    let record = selfsame::report::read(&options.out)?.run;
+    let data = quoted(Path::new(data.unwrap_or_default()));
+    let next = after_run(&record, Some(&evaluation), &quoted(&options.out), &data);
+    super::say_steps(terminal, &next);
     let mut result = serde_json::to_value(&evaluation)?;
     result["report"] = json!(shown(&page));
     result["skipped"] = json!(images.skipped.len());

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use selfsame::{ExportFormat, ExportOptions, Exported};
 use serde_json::json;
 
-use super::{elsewhere, shown};
+use super::{elsewhere, quoted, shown};
 use crate::args::{self, Export};
 use crate::misuse;
 use crate::terminal::{Live, Terminal};
@@ -46,6 +46,12 @@ pub fn run(args: &Export) -> anyhow::Result<ExitCode> {
     terminal.say(&format!("{}  {}", format.describe(), file.display()));
     if let Some(program) = program {
         terminal.say(&format!("the network in PyTorch  {}", program.display()));
+    }
+    if let (Some(run), None) = (&args.run, program) {
+        terminal.say(&format!(
+            "next     selfsame embed {} --to embeddings.npy  (see what it should give)",
+            quoted(run)
+        ));
     }
     let program = program.as_deref().map(shown);
     let (file, dim) = (shown(file), encoder.dim());

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use selfsame::Run;
 use selfsame::augment::Isa;
-use selfsame::report::next::after_run;
+use selfsame::report::next::{Next, after_run};
 use selfsame::report::record::{Evaluation, RunRecord};
 
 use crate::args::{Args, Command};
@@ -81,9 +81,13 @@ fn say_next(
     evaluation: Option<&Evaluation>,
 ) -> anyhow::Result<()> {
     let data = Run::open_to_read(run)?.plan()?.data.source.clone();
-    for (at, next) in after_run(record, evaluation).into_iter().enumerate() {
-        let [command, why] = next.in_words(&quoted(run), &quoted(Path::new(&data)));
+    say_steps(terminal, &after_run(record, evaluation, &quoted(run), &quoted(Path::new(&data))));
+    Ok(())
+}
+
+/// Says which steps are most worth taking.
+fn say_steps(terminal: &Terminal, steps: &[Next]) {
+    for (at, Next { command, why }) in steps.iter().enumerate() {
         terminal.say(&format!("{:<9}{command}  ({why})", if at == 0 { "next" } else { "or" }));
     }
-    Ok(())
 }

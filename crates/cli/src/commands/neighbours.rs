@@ -8,7 +8,7 @@ use selfsame::report::look::{Neighbours, words};
 use selfsame::report::record::PAGE_FILE;
 use serde_json::json;
 
-use super::shown;
+use super::{quoted, shown};
 use crate::args::Neighbours as Args;
 use crate::misuse;
 use crate::terminal::{Live, Terminal};
@@ -26,6 +26,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     words::neighbour_lines(&found).iter().for_each(|line| terminal.say(line));
     let page = shown(&args.run.join(PAGE_FILE));
     terminal.say(&format!("report   {page}"));
+    if args.images.is_empty() {
+        let run = quoted(&args.run);
+        terminal
+            .say(&format!("next     selfsame neighbours {run} IMAGE  (see those of any image)"));
+    }
     let mut result = serde_json::to_value(Neighbours { pictures: None, ..found })?;
     result["report"] = json!(page);
     terminal.result(&result);

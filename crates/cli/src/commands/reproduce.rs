@@ -9,10 +9,11 @@ use selfsame::Error;
 use selfsame::augment::Isa;
 use selfsame::grid::{EXPERIMENTS, Grid, GridOptions};
 use selfsame::report::experiment::{EXPERIMENT_PAGE, EXPERIMENT_TABLE, Experiment};
+use selfsame::report::next::after_experiment;
 use selfsame::reproduce::{self, Program, ReproduceOptions};
 use serde_json::json;
 
-use super::{INTERRUPTED, typed};
+use super::{INTERRUPTED, quoted, say_steps, typed};
 use crate::args::Reproduce;
 use crate::options::out_folder;
 use crate::terminal::{Live, Terminal, status};
@@ -123,4 +124,5 @@ fn print(experiment: &Experiment, out: &Path, terminal: &Terminal) {
     }
     status(format_args!("table    {}", out.join(EXPERIMENT_TABLE).display()));
     status(format_args!("report   {}", out.join(EXPERIMENT_PAGE).display()));
+    say_steps(terminal, &after_experiment(experiment, &quoted(out)));
 }

@@ -1,5 +1,6 @@
 //! `selfsame views`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use selfsame::ViewsOptions;
@@ -7,7 +8,7 @@ use selfsame::data::{DataError, Dataset, LoadOptions, load};
 use selfsame::report::write_atomic;
 use serde_json::json;
 
-use super::{shown, source_words};
+use super::{quoted, shown, source_words};
 use crate::args::Views;
 use crate::terminal::{Live, Terminal, status};
 
@@ -37,6 +38,10 @@ pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
     selfsame::make_parent(&args.out)?;
     write_atomic(&args.out, record.page().as_bytes())?;
     terminal.say(&format!("views    {}", args.out.display()));
+    terminal.say(&format!(
+        "next     selfsame forecast --data {}  (see which augmentation suits these images)",
+        quoted(Path::new(&args.data))
+    ));
     let mut result = serde_json::to_value(&record)?;
     result["page"] = json!(shown(&args.out));
     terminal.result(&result);

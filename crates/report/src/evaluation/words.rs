@@ -83,15 +83,22 @@ pub fn judgement(evaluation: &Evaluation) -> Option<String> {
             let (measure, of, best) = judged.best()?;
             format!(
                 "{others} is {better} {}. The labels can be told from the images, as {measure} of \
-                 {} shows with {}. {FIRST_STEPS}",
+                 {} shows with {}. {}",
                 commonest(judged),
                 of.phrase(),
-                percent(best)
+                percent(best),
+                if evaluation.step.is_some() { FIRST_STEPS } else { "" }
             )
         }
         Verdict::NoBaseline => {
             "No baseline was measured, so there is nothing to compare this with.".into()
         }
+        Verdict::Behind { of } if evaluation.step.is_none() => format!(
+            "{others} is no better than {} ({} points): these weights are not worth having for \
+             these images.",
+            of.phrase(),
+            signed(ahead(judged)?, 1)
+        ),
         Verdict::Behind { of } => format!(
             "{others} is no better than {} ({} points): training has not paid off here. \
              {FIRST_STEPS}",
@@ -99,10 +106,14 @@ pub fn judgement(evaluation: &Evaluation) -> Option<String> {
             signed(ahead(judged)?, 1)
         ),
         Verdict::Ahead { of, clear: true } => format!(
-            "{others} is {:.1} points ahead of {}, the best baseline, after training \
-             without a single label, and far enough that the 95% intervals do not overlap.",
+            "{others} is {:.1} points ahead of {}, the best baseline, {}far enough that the 95% \
+             intervals do not overlap.",
             ahead(judged)?,
-            of.phrase()
+            of.phrase(),
+            match evaluation.step {
+                Some(_) => "after training without a single label, and ",
+                None => "",
+            }
         ),
         Verdict::Ahead { of, clear: false } => format!(
             "{others} is {:.1} points ahead of {}, but the 95% intervals overlap: with {} this may \
@@ -123,6 +134,7 @@ pub fn caveats(evaluation: &Evaluation) -> Vec<String> {
             evaluation.unseen.iter().filter(|unseen| unseen.split == split).collect();
         sentences.extend((!of_split.is_empty()).then(|| unseen(evaluation, split, &of_split)));
     }
+    sentences.extend(untested(evaluation));
     sentences.extend(known(evaluation));
     // The sentence beside the accuracies has said so of the split that was measured.
     let is_known = |copies: &&Copies| {
@@ -288,6 +300,26 @@ fn repeated(copies: &Copies) -> String {
         _ => "",
     };
     format!("{images} of {out_of} {split} images {verb} of {of} images{so}.")
+}
+
+/// Says of which classes there are no test images.
+fn untested(evaluation: &Evaluation) -> Option<String> {
+    // Of a class without a training image, another sentence speaks.
+    let tested = |name: &&String| {
+        evaluation.per_class.iter().any(|class| class.class == **name)
+            || evaluation.unseen.iter().any(|unseen| unseen.class == **name)
+    };
+    let without: Vec<&String> =
+        evaluation.class_names.iter().filter(|name| !tested(name)).collect();
+    let named = without.iter().take(NAMED).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let more = match without.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {}", counted(more as u64, "more class", "more classes")),
+    };
+    let them = if without.len() == 1 { "it" } else { "them" };
+    (!without.is_empty() && !evaluation.per_class.is_empty()).then(|| {
+        format!("No test image is of {named}{more}: these accuracies say nothing about {them}.")
+    })
 }
 
 fn unseen(evaluation: &Evaluation, split: &str, of_split: &[&Unseen]) -> String {

@@ -59,6 +59,11 @@ pub fn finding(finding: &Finding) -> String {
             there_are(*images, "test image", "test images"),
             some(classes)
         ),
+        Finding::Untested { classes } => format!(
+            "No test image is of {}: no accuracy says anything about {}.",
+            some(classes),
+            if classes.len() == 1 { "it" } else { "them" }
+        ),
         Finding::Refused { cause } => format!("Training would refuse these images: {cause}."),
         Finding::Lost { folders, first } => format!(
             "No image of {}{} is used{}: {}.",

@@ -6,10 +6,11 @@ use selfsame_theory::{Quantity, Trust};
 
 use super::chart::{Axis, Dot, Scale, scatter, whisker};
 use super::lines::{COLOURS, Line, Lines, Path, style};
-use super::{Section, document, prose, protocol, quantity, verdict};
+use super::{Section, document, next, prose, protocol, quantity, verdict};
 use crate::comparison::words::{self, leading};
 use crate::comparison::{ComparedRun, Comparison, CurvePoint, Difference, Paired, Predictor};
 use crate::format::{NONE, count, counted, number, percent, percent_up, signed};
+use crate::next::after_comparison;
 
 /// Largest number of runs that are columns of the table of settings. More runs are its rows.
 const COLUMNS: usize = 4;
@@ -24,6 +25,7 @@ pub fn render_comparison(comparison: &Comparison) -> String {
         predicts.then(|| prediction(comparison)),
         predicts.then(|| pictures(comparison)),
         Some(table(comparison)),
+        next::section(&after_comparison(comparison)),
         Some(again(comparison)),
     ];
     let sections: Vec<Section> = sections.into_iter().flatten().collect();
@@ -110,7 +112,7 @@ fn differences(comparison: &Comparison) -> Option<Section> {
                     th scope="col" { "Accuracy" }
                     th scope="col" { "Difference, points" }
                     th scope="col" { "Only " (first.run) " right" }
-                    th scope="col" { "Only the other right" }
+                    th scope="col" { "Only " @match &comparison.runs[..] { [_, second] => (second.run), _ => "the other" } " right" }
                     th scope="col" { "Test images" }
                 } }
                 tbody {
@@ -128,9 +130,9 @@ fn differences(comparison: &Comparison) -> Option<Section> {
             }
         }
         p.quiet {
-            "Small: the 95% interval (Tango 1998), which agrees with McNemar’s test. "
+            "In small type: the 95% interval (Tango 1998), which agrees with McNemar’s test. "
             @if others > 1 { "The first run was chosen as the best by the same images, so the level is for all pairs of runs together. " }
-            "It is an interval over test images: it does not say what another seed would give."
+            "It is an interval over test images: it does not say what another seed would give. The dotted line stands at 0."
         }
     };
     Some(Section {
@@ -242,7 +244,7 @@ fn prediction(comparison: &Comparison) -> Section {
             }
         }
         p.quiet {
-            "Small: the 95% interval, an estimate for other runs of this kind (Fieller et al. \
+            "In small type: the 95% interval, an estimate for other runs of this kind (Fieller et al. \
              1957; for τ of 1 or −1, where that is a point, from independent pairs of runs); none \
              below five runs. It is of each measure by itself, not of the best of them. A dash: \
              the measure is the same in all runs, and orders nothing."

@@ -4,11 +4,13 @@
 use maud::{Markup, html};
 
 use super::chart::{Axis, Dot, Scale, WIDTH, round, scatter};
-use super::{Section, document, map, protocol};
+use super::{Section, document, map, next, protocol};
 use crate::experiment::{
     Experiment, Figure, Finding, Outcome, ResultColumn, ResultRow, ResultTable, published_text,
 };
 use crate::format::{NONE, counted, duration, percent};
+use crate::next::{after_experiment, option};
+use crate::quoted;
 use crate::record::PAGE_FILE;
 
 /// Number of runs that are listed without a click.
@@ -20,8 +22,14 @@ pub fn render_experiment(experiment: &Experiment) -> String {
     let mut sections = vec![results(&experiment.tables)];
     sections.extend(maps(experiment));
     sections.extend(runs(experiment));
+    sections.extend(next::section(&after_experiment(experiment, &out(experiment))));
     sections.push(again(experiment));
     document(&experiment.title, &experiment.selfsame, header(experiment), &sections, None)
+}
+
+/// Returns how the folder of the experiment is typed.
+fn out(experiment: &Experiment) -> String {
+    option(&experiment.command, "--out").map_or("OUT".to_owned(), |out| quoted(&out))
 }
 
 fn header(experiment: &Experiment) -> Markup {
@@ -111,7 +119,7 @@ fn results_of(table: &ResultTable) -> Markup {
         }
         div.scroll.card.results-table tabindex="0" role="region" aria-label="Table of \
             results" { (grid(table)) }
-        @if let Some(source) = &table.source { p.quiet { "Small: the published \
+        @if let Some(source) = &table.source { p.quiet { "In small type: the published \
                                                           figure. " (source) "." } }
         @if !table.findings.is_empty() {
             ul.ledger {

@@ -5,11 +5,13 @@ use maud::{Markup, html};
 
 use super::chart::{Axis, whisker};
 use super::lines::{Line, Lines, Path, style};
-use super::{Section, dataset, document, protocol};
+use super::{Section, dataset, document, next, protocol};
 use crate::forecast::{
     ClassForecast, Closest, Delta, Forecast, Measured, PolicyForecast, distance, sign,
 };
 use crate::format::{count, counted, number, percent, sentence_list, signed};
+use crate::next::{after_forecast, option};
+use crate::quoted;
 use crate::sprite::Sprite;
 
 /// Maximum number of groups of copies that are shown.
@@ -24,6 +26,7 @@ const SHOWN: usize = 24;
 pub fn render_forecast(forecast: &Forecast) -> String {
     let sections = [
         Some(ranking(forecast)),
+        next::section(&after_forecast(forecast, &data(forecast))),
         curves(forecast),
         classes(forecast),
         copies(forecast),
@@ -33,6 +36,11 @@ pub fn render_forecast(forecast: &Forecast) -> String {
     let sections: Vec<Section> = sections.into_iter().flatten().collect();
     let title = format!("Forecast for {}", forecast.dataset);
     document(&title, &forecast.selfsame, header(forecast), &sections, None)
+}
+
+/// Returns how the images are typed.
+fn data(forecast: &Forecast) -> String {
+    quoted(&option(&forecast.command, "--data").unwrap_or_else(|| forecast.dataset.clone()))
 }
 
 /// Returns the policy whose classes are shown: the recommended policy, or otherwise the first.
@@ -159,7 +167,7 @@ fn ranking(forecast: &Forecast) -> Section {
         p.quiet {
             "Values are " (kind(forecast)) ". "
             @if forecast.halves > 0 {
-                "Small: the 95% interval, an estimate from " (forecast.halves)
+                "In small type: the 95% interval, an estimate from " (forecast.halves)
                 " random halves of each class's images: where the value would likely lie with \
                  other images. "
             } @else {

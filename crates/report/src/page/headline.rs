@@ -20,7 +20,7 @@ pub(super) fn title(report: &Report) -> String {
         name => name,
     };
     let run = &report.run;
-    match run.method.is_empty() && !run.encoder.name.is_empty() {
+    match run.is_from_elsewhere() {
         true => format!("{} on {data}", run.encoder.words()),
         false => format!("{} on {data}", method_name(&run.method)),
     }

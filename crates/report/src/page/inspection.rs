@@ -238,7 +238,7 @@ impl Page<'_> {
             }
         };
         let rows: Vec<Markup> = classes.iter().enumerate().map(row).collect();
-        let head = html! { thead { tr { th scope="col" { "Class" } th scope="col" { "Share" } th scope="col" { "Train" } th scope="col" { "Val." } th scope="col" { "Test" } th scope="col" { "Examples from training" } } } };
+        let head = html! { thead { tr { th scope="col" { "Class" } th scope="col" { "Share" } @for (split, short) in [("train", "Train"), ("validation", "Val."), ("test", "Test")] { th scope="col" { i.swatch class=(split) {} (short) } } th scope="col" { "Examples from training" } } } };
         let body = html! {
             @if classes.is_empty() {
                 p.lead { "The images have no labels. Some of training:" }
@@ -373,7 +373,9 @@ fn place(finding: &Finding) -> Option<&'static str> {
     match finding {
         Finding::Leak { .. } => Some("leaks"),
         Finding::Repeats { .. } => Some("copies"),
-        Finding::Untrained { .. } | Finding::Imbalance(_) => Some("classes"),
+        Finding::Untrained { .. } | Finding::Untested { .. } | Finding::Imbalance(_) => {
+            Some("classes")
+        }
         Finding::Lost { .. } | Finding::LeftOut { .. } | Finding::Unread { .. } => Some("files"),
         Finding::Outliers { .. } => Some("outliers"),
         Finding::Contradiction { .. }

@@ -56,7 +56,12 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     let classes = classes(map, &drawn, &report.run.dataset);
     let labelled = classes.iter().any(|class| class.label.is_some());
 
-    let panels = panels(map);
+    let elsewhere = report.run.is_from_elsewhere();
+    let titles = match elsewhere {
+        true => ["With random weights", "With the weights of the file"],
+        false => ["Before training", "After training"],
+    };
+    let panels = panels(map, titles);
     let places: Vec<Vec<Option<(f64, f64)>>> =
         panels.iter().map(|panel| places(panel.points, &drawn)).collect();
     let missing = places
@@ -70,7 +75,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     let body = html! {
         p.lead {
             "Each point is an image; images that the encoder holds to be alike lie close together. "
-            @if labelled { "Colours are the true classes, which training never saw. " }
+            @if labelled { "Colours are the true classes" @if !elsewhere { ", which training never saw" } ". " }
             "Point at one to see it" @if panels.len() > 1 { ", and where it lies in the other \
                 " @if panels.len() > 2 { "maps" } @else { "map" } } "."
         }
@@ -103,21 +108,20 @@ struct Panel<'a> {
     points: &'a [[f64; 2]],
 }
 
-/// Lists the maps: by t-SNE, which keeps neighbours together, and by PCA, which keeps distances.
-fn panels(map: &EmbeddingMap) -> Vec<Panel<'_>> {
-    const TITLES: [&str; 2] = ["Before training", "After training"];
+/// Lists the maps, with titles for the untrained and the trained encoder: by t-SNE, which keeps neighbours together, and by PCA, which keeps distances.
+fn panels<'a>(map: &'a EmbeddingMap, titles: [&'a str; 2]) -> Vec<Panel<'a>> {
     let of_tsne = map.tsne.iter().flat_map(|tsne| {
         let method = format!(
             "t-SNE, perplexity {}: neighbours stay neighbours; distances between far groups mean \
              nothing",
             number(tsne.perplexity)
         );
-        let placed = [tsne.untrained.as_ref(), Some(&tsne.trained)].into_iter().zip(TITLES);
+        let placed = [tsne.untrained.as_ref(), Some(&tsne.trained)].into_iter().zip(titles);
         placed.filter_map(move |(points, title)| {
             Some(Panel { title, method: method.clone(), points: points? })
         })
     });
-    let of_map = [map.untrained.as_ref(), Some(&map.trained)].into_iter().zip(TITLES);
+    let of_map = [map.untrained.as_ref(), Some(&map.trained)].into_iter().zip(titles);
     let of_map = of_map.filter_map(|(projection, title)| {
         let projection = projection?;
         Some(Panel { title, method: method(map, projection), points: &projection.points })

@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::Section;
 use super::headline::method_name;
-use crate::Report;
 use crate::format::{count, duration};
+use crate::{Report, quoted};
 
 pub(super) fn section(report: &Report) -> Option<Section> {
     let run = &report.run;
@@ -52,26 +52,4 @@ pub(super) fn section(report: &Report) -> Option<Section> {
 pub(super) fn command(words: &[String]) -> Markup {
     let line = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
     html! { pre.command tabindex="0" { code { (line) } } }
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%\\".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.into()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_survive_a_shell() {
-        assert_eq!(
-            ["--data", "a b", "it's", ""].map(quoted),
-            ["--data", "'a b'", r"'it'\''s'", "''"]
-        );
-    }
 }

@@ -231,7 +231,7 @@ fn table(caption: &str, accuracies: &Accuracies) -> Markup {
                 }
             }
             p.quiet {
-                "Small: the 95% interval (Wilson), where the accuracy would likely lie with other \
+                "In small type: the 95% interval (Wilson), where the accuracy would likely lie with other \
                  test images. "
                 b { "Nothing was selected on the test split" } ": whatever had to be chosen, such \
                     as k and the probe’s penalty, was chosen on training and validation images."

@@ -16,7 +16,7 @@ use selfsame_report::{read, render, write_atomic, write_json};
 use super::{check_knn_k, measure, write};
 use crate::images::{self, note_skipped};
 use crate::run::{BURN, check_folder, check_new, check_own, encoder_record, machine, now};
-use crate::{AUGMENT, Error, Loaded, Progress, WeightsOptions, policy, read_encoder};
+use crate::{Error, Loaded, Progress, WeightsOptions, read_encoder, usual_policy};
 
 /// Encoders to be measured beside another one: file, name and encoder.
 #[derive(Default)]
@@ -157,7 +157,7 @@ pub fn evaluate_encoder(
     let others = Others::read(&options.against, &options.device, progress)?;
     others.check(dataset.image_size)?;
     let started = now();
-    let policy = policy(AUGMENT)?;
+    let policy = usual_policy(&dataset.name);
     let untrained = loaded.config.init(&mut Init::new(options.seed, &options.device));
     let subject = Subject {
         dataset,

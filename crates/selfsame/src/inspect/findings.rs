@@ -27,6 +27,13 @@ pub fn findings(inspection: &Inspection, left_alone: &[LeftAlone]) -> Vec<Findin
         classes: untrained.iter().map(|class| class.name.clone()).collect(),
         images: untrained.iter().map(|class| class.images.test).sum(),
     });
+    let untested: Vec<String> = classes
+        .iter()
+        .filter(|class| class.images.train > 0 && class.images.test == 0)
+        .map(|class| class.name.clone())
+        .collect();
+    let untested = (!untested.is_empty() && dataset.test > 0)
+        .then_some(Finding::Untested { classes: untested });
     let left_out = dataset
         .skipped
         .first()
@@ -58,6 +65,7 @@ pub fn findings(inspection: &Inspection, left_alone: &[LeftAlone]) -> Vec<Findin
         refused,
         lost,
         untrained,
+        untested,
         leak("test", "train"),
         contradiction(inspection),
         leak("validation", "train"),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use selfsame_augment::Policy;
-use selfsame_data::{Dataset, Exif, LoadOptions, NO_LABELS, class_list};
+use selfsame_data::{Dataset, Exif, GLYPHS, LoadOptions, NO_LABELS, class_list};
 use selfsame_methods::MethodConfig;
 use selfsame_nn::{EncoderConfig, Precision, Stem};
 use selfsame_train::{Config, EPSILON, OptimizerKind, checkpoint};
@@ -398,9 +398,6 @@ impl<'de> Deserialize<'de> for Images {
         String::deserialize(deserializer).map(Self::Named)
     }
 }
-
-/// Name of the built-in images.
-const GLYPHS: &str = "glyphs";
 
 impl Images {
     /// Returns whether these images are the built-in glyphs.

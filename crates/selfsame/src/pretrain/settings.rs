@@ -12,9 +12,10 @@ use selfsame_train::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::options::{MethodChoice, PretrainOptions, absolute_labels};
+use super::options::{Images, MethodChoice, PretrainOptions, absolute_labels};
 use crate::Error;
 use crate::encoder::EncoderKind;
+use crate::policy::usual_policy;
 
 /// Maximum image side for which the CIFAR stem is the default. After the ImageNet stem, the
 /// resolution is a quarter of the resolution after the CIFAR stem, and the last stage for a
@@ -68,7 +69,10 @@ impl Settings {
         let augment = match (&options.augment, recipe) {
             (Some(policy), _) => *policy,
             (None, Some(recipe)) => crate::policy(recipe.augment)?,
-            (None, None) => crate::policy(crate::AUGMENT)?,
+            (None, None) => usual_policy(match &options.data {
+                Images::Named(name) => name,
+                Images::InMemory(_) => "",
+            }),
         };
         Ok(Self {
             seed: options.seed,
