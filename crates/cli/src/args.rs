@@ -485,7 +485,7 @@ pub struct Certify {
         long,
         value_name = "POLICY",
         help_heading = ENCODER_FROM_ELSEWHERE,
-        help = augment_help() + " [default: abcde]"
+        help = augment_help() + " [default: abcde; of glyphs, a0.5bcde]"
     )]
     pub augment: Option<String>,
     /// Embeddings of any encoder in place of a run: a .npy of images × values or of images × views

@@ -183,6 +183,7 @@ fn accuracies(
     let splits = [&dataset.train, &dataset.validation, &dataset.test];
     let raw = splits.map(|split| shrink(&images(split), SMALL_SIDE));
     let raw_views = views.small();
+    status("learning whitened patches", None);
     let side = dataset.image_size.min(SMALL_SIDE) as usize;
     let patches = Patches::learn(&slices(&raw[0]), side, 0)?;
     let filtered = |images: &[Cow<'_, [u8]>]| patches.features(&slices(images));

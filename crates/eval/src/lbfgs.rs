@@ -245,6 +245,57 @@ mod tests {
         }
     }
 
+    /// The two loops with the preconditioner applied where the algorithm applies it.
+    fn direct(
+        history: &History,
+        gradient: &[f64],
+        precondition: &dyn Fn(&[f64]) -> Vec<f64>,
+    ) -> Vec<f64> {
+        let mut q = gradient.to_vec();
+        let mut shares = Vec::new();
+        for (pair, inverse) in history.pairs.iter().rev() {
+            shares.push(inverse * dot(&pair.step, &q));
+            add_scaled(&mut q, -shares[shares.len() - 1], &pair.change);
+        }
+        let mut r = precondition(&q);
+        if let Some((pair, inverse)) = history.pairs.back() {
+            let scale = 1.0 / (inverse * dot(&pair.change, &precondition(&pair.change)));
+            r.iter_mut().for_each(|r| *r *= scale);
+        }
+        for ((pair, inverse), share) in history.pairs.iter().zip(shares.iter().rev()) {
+            let correction = share - inverse * dot(&pair.change, &r);
+            add_scaled(&mut r, correction, &pair.step);
+        }
+        r.iter().map(|r| -r).collect()
+    }
+
+    #[test]
+    fn directions_are_those_of_the_two_loops() {
+        // A preconditioner that is only roughly the inverse.
+        let precondition = |values: &[f64]| -> Vec<f64> {
+            values.iter().enumerate().map(|(i, v)| v / (1.0 + (i % 3) as f64)).collect()
+        };
+        let vector = |seed: usize| -> Vec<f64> {
+            (0..7).map(|i| ((i * 37 + seed * 101) % 19) as f64 / 9.0 - 1.0).collect()
+        };
+        let mut history = History::default();
+        for seed in 0..HISTORY + 3 {
+            let gradient = vector(seed + 50);
+            let found = history.direction(&gradient, &precondition(&gradient));
+            let expected = direct(&history, &gradient, &precondition);
+            let size = dot(&expected, &expected).sqrt();
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() <= 1e-12 * size, "{found} {expected}");
+            }
+            let step = vector(seed);
+            let change: Vec<f64> =
+                step.iter().enumerate().map(|(i, s)| s * (1.0 + i as f64 / 3.0)).collect();
+            let natural = precondition(&change);
+            history.push(Pair { step, change, natural });
+        }
+        assert_eq!(history.pairs.len(), HISTORY);
+    }
+
     #[test]
     fn the_step_grows_where_the_function_is_flat() {
         let mut x = vec![1e3, -2.0, 0.5];

@@ -24,9 +24,12 @@ const MAX_ITERATIONS: usize = 500;
 /// Number of bytes of features that are standardised at a time, so that they stay in the
 /// second-level cache.
 const BLOCK_BYTES: usize = 512 << 10;
-/// Number of standardised features that are kept in memory, 256 MiB. More are computed anew each
-/// time they are read.
+/// Number of standardised values that are kept in memory, 256 MiB. More are computed anew each time
+/// they are read.
 const MOST_IN_MEMORY: usize = 64 << 20;
+/// Number of parameters of all fits up to which they go side by side. Each fit remembers some 30
+/// vectors of its parameters, so that all of them take 500 MB.
+const MOST_AT_ONCE: usize = 2 << 20;
 
 /// Result of the fit for one regularisation strength.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -78,10 +81,10 @@ pub struct Probe {
 /// The fit for each strength starts from the solution for the next stronger one, and minimises the
 /// objective by L-BFGS on all rows. The preconditioner is the upper bound ½ ZᵀZ/n + λI of the
 /// Hessian (Böhning, "Multinomial logistic regression algorithm", Ann. Inst. Statist. Math. 1992).
-/// The preconditioner changes the path to the minimum, not the minimum itself. With more than two
-/// features for each row, the weights are sought where they must lie, in the span of the rows; with
-/// fewer, but more than 4,096, there is no preconditioner. The result does not depend on the number
-/// of threads.
+/// The preconditioner changes the path to the minimum, not the minimum itself. With two features or
+/// more for each row, the weights are sought where they must lie, in the span of the rows. Above
+/// 4,096 weights a class there is no preconditioner. The result does not depend on the number of
+/// threads.
 ///
 /// # Errors
 /// [`Error::TooFewRows`] without training or validation rows, [`Error::Dim`] if the matrices differ
@@ -237,8 +240,12 @@ pub fn choose(
     let mut path = Vec::with_capacity(LAMBDAS.len());
     for lambda in LAMBDAS {
         let curvature = curvature.plus(lambda);
-        let outcomes: Vec<lbfgs::Outcome> =
-            fits.par_iter_mut().map(|fit| fit.minimise(lambda, curvature.clone())).collect();
+        let parallel = fits.len() * present.len() * (rows.dim() + 1) <= MOST_AT_ONCE;
+        let minimise = |fit: &mut Descent<'_>| fit.minimise(lambda, curvature.clone());
+        let outcomes: Vec<lbfgs::Outcome> = match parallel {
+            true => fits.par_iter_mut().map(minimise).collect(),
+            false => fits.iter_mut().map(minimise).collect(),
+        };
         let (mut right, mut tried) = (0, 0);
         for (at, part) in trials.parts.iter().enumerate() {
             let held = Chosen { rows, chosen: &part.held };
@@ -878,9 +885,16 @@ mod tests {
 
     #[test]
     fn threads_do_not_matter() {
-        let (rows, truth) = (random(700, 9, 11), labels(700, 4, 12));
-        let run = || fit(&rows, &truth, &rows, &truth, 4).unwrap();
-        assert_eq!(in_pool(1, run), in_pool(3, run));
+        // Fewer features than rows, and more.
+        for (count, dim) in [(700, 9), (70, 400)] {
+            let (rows, truth) = (random(count, dim, 11), labels(count, 4, 12));
+            let trials = Trials::folds(&truth, &[], 0);
+            let run = || {
+                let held_out = fit(&rows, &truth, &rows, &truth, 4).unwrap();
+                (held_out, choose(&rows, &truth, 4, &trials, &mut |_| ()).unwrap())
+            };
+            assert_eq!(in_pool(1, run), in_pool(3, run));
+        }
     }
 
     #[test]

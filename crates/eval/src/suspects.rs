@@ -23,7 +23,7 @@ pub const MOST: usize = 8 << 20;
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutOfFold {
     /// Probabilities, one for each row and class, row by row. Rows of classes with fewer than
-    /// [`FOLDS`] rows have none: they are all 0.
+    /// [`FOLDS`] images have none: they are all 0.
     pub probabilities: Vec<f64>,
     /// Regularisation strength λ of the probe.
     pub lambda: f64,
@@ -67,7 +67,7 @@ pub struct Suspects {
 ///
 /// # Errors
 /// [`Error::Count`], [`Error::Label`] and [`Error::Classes`] for the labels,
-/// [`Error::TooFewRows`] if fewer than two classes have [`FOLDS`] rows.
+/// [`Error::TooFewRows`] if fewer than two classes have [`FOLDS`] images.
 pub fn out_of_fold(
     rows: &dyn Rows,
     labels: &[u32],
@@ -87,6 +87,9 @@ pub fn out_of_fold(
     for fold in 0..FOLDS {
         let (held, fitted): (Vec<usize>, Vec<usize>) =
             predicted.iter().partition(|&&row| folds[row] == fold);
+        if held.is_empty() || fitted.is_empty() {
+            continue;
+        }
         let targets: Vec<u32> = fitted.iter().map(|&row| labels[row]).collect();
         let held_rows = Chosen { rows, chosen: &held };
         let fitted = Chosen { rows, chosen: &fitted };
@@ -115,24 +118,34 @@ pub fn out_of_fold(
     Ok(OutOfFold { probabilities, lambda, accuracy, predicted })
 }
 
-/// Deals the rows of each class to the folds in turn, in an order that is random but the same in
-/// every call, and copies to the fold of the first of them. Rows of classes with fewer rows than folds
-/// get the number [`FOLDS`].
+/// Deals the images of each class to the folds in turn, in an order that is random but the same in
+/// every call; rows that are copies of an image go where it goes. Rows of classes with fewer images
+/// than folds get the number [`FOLDS`].
 fn stratify(labels: &[u32], classes: usize, copies: &[Vec<usize>]) -> Vec<usize> {
-    let of_class = labels::members(labels, classes);
+    // The image of each row: the first of its copies.
+    let mut image: Vec<usize> = (0..labels.len()).collect();
+    for group in copies {
+        group.iter().for_each(|&row| image[row] = group[0]);
+    }
+    let mut of_image: Vec<Option<usize>> = vec![None; labels.len()];
     let (mut folds, mut random) = (vec![FOLDS; labels.len()], ChaCha8Rng::seed_from_u64(0));
     // Classes begin at different folds, so that small classes do not all swell the first ones.
     let mut next = 0;
-    for rows in of_class.iter().filter(|rows| rows.len() >= FOLDS) {
-        for at in rand::seq::index::sample(&mut random, rows.len(), rows.len()) {
-            folds[rows[at]] = next % FOLDS;
-            next += 1;
+    for rows in labels::members(labels, classes) {
+        let mut images: Vec<usize> = rows.iter().map(|&row| image[row]).collect();
+        images.sort_unstable();
+        images.dedup();
+        if images.len() < FOLDS {
+            continue;
         }
-    }
-    for group in copies {
-        let mut dealt = group.iter().copied().filter(|&row| folds[row] < FOLDS);
-        if let Some(fold) = dealt.next().map(|row| folds[row]) {
-            dealt.collect::<Vec<_>>().into_iter().for_each(|row| folds[row] = fold);
+        for at in rand::seq::index::sample(&mut random, images.len(), images.len()) {
+            of_image[images[at]].get_or_insert_with(|| {
+                next += 1;
+                (next - 1) % FOLDS
+            });
+        }
+        for row in rows {
+            folds[row] = of_image[image[row]].expect("the images of this class are dealt");
         }
     }
     folds
@@ -181,8 +194,8 @@ pub fn suspects(probabilities: &[f64], labels: &[u32], classes: usize) -> Result
     let mut rows = Vec::new();
     for (row, (&label, found)) in of_rows().filter(|(_, (_, found))| predicted(found)) {
         let reached = (0..classes).filter(|&class| {
-            // Nothing is known of a class that no row was predicted with.
-            counts[class] > 0 && found[class] >= thresholds[class]
+            // Nothing is known of a class that no row was predicted to be of.
+            thresholds[class] > 0.0 && found[class] >= thresholds[class]
         });
         let confident =
             reached.reduce(|best, class| if found[class] > found[best] { class } else { best });
@@ -246,9 +259,8 @@ mod tests {
         // Copies stay together, and those that were not dealt stay out.
         let copies = [vec![105, 0, 2, 50], vec![104, 106]];
         let together = stratify(&labels, 5, &copies);
-        assert_eq!([together[2], together[50], together[105]], [folds[0], folds[0], FOLDS]);
-        let moved = (0..labels.len()).filter(|row| ![2, 50].contains(row));
-        assert!(moved.into_iter().all(|row| together[row] == folds[row]));
+        assert!(together[0] < FOLDS && together[105] == FOLDS);
+        assert_eq!([together[2], together[50]], [together[0]; 2]);
     }
 
     #[test]
@@ -288,6 +300,25 @@ mod tests {
             let found = out_of_fold(&rows, &labels, 2, &[], &|_| true, &mut |_| ()).unwrap();
             assert!(found.probabilities[0] > 0.5, "{label}: {:?}", &found.probabilities[..2]);
         }
+    }
+
+    #[test]
+    fn a_class_of_one_image_is_left_out() {
+        // 20 rows of two classes, and 8 copies of one image, half of them with another label.
+        let noise = random(21, 2, 4);
+        let values: Vec<f32> = (0..28).flat_map(|row| noise.row(row.min(20)).to_vec()).collect();
+        let rows = Features::new(28, 2, values).unwrap();
+        let copies = [(20..28).collect::<Vec<usize>>()];
+        let labels: Vec<u32> =
+            (0..28).map(|row| if row < 20 { row % 2 } else { 2 + row % 2 }).collect();
+        let found = out_of_fold(&rows, &labels, 4, &copies, &|_| true, &mut |_| ()).unwrap();
+        assert_eq!((found.predicted, &found.probabilities[80..]), (20, &[0.0; 32][..]));
+        let doubted = suspects(&found.probabilities, &labels, 4).unwrap();
+        assert!(doubted.rows.iter().all(|suspect| suspect.likely < 2));
+        // All rows the same image.
+        let copies = [(0..28).collect::<Vec<usize>>()];
+        let refused = out_of_fold(&rows, &labels, 4, &copies, &|_| true, &mut |_| ());
+        assert!(matches!(refused, Err(Error::TooFewRows { found: 0, .. })));
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub use self::gallery::render_gallery;
 pub use self::inspection::render_inspection;
 pub use self::roofline::render_roofline;
 use crate::certificate::{CertificateRecord, words};
-use crate::next::{after_certificate, option};
-use crate::{Report, Sprite, quoted};
+use crate::next::{after_certificate, images, option};
+use crate::{Report, Sprite};
 
 /// One section of the page, with its entry in the navigation.
 struct Section {
@@ -103,11 +103,11 @@ pub fn render_certificate(record: &CertificateRecord) -> String {
         (protocol::command(&record.command))
     };
     let again = Section { id: "protocol", short: "Protocol", title: "How to do it again", body };
-    let data = option(&record.command, "--data").map_or("DATA".to_owned(), |data| quoted(&data));
+    let data = option(&record.command, "--data").unwrap_or_default();
     let sections: Vec<Section> = [
         Some(factors::section(record)),
         Some(bounds::section(record)),
-        next::section(&after_certificate(record, &data)),
+        next::section(&after_certificate(record, &images(&record.command, &data))),
         Some(again),
     ]
     .into_iter()

@@ -11,6 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::format::count;
 use crate::sprite::Sprite;
 
+/// Name in the protocol of a run that was trained on after its end.
+pub const PROLONGED: &str = "Prolonged";
 /// Name of the file that holds a [`RunRecord`].
 pub const RUN_FILE: &str = "run.json";
 /// Name of the file that holds one [`MetricPoint`] per line.

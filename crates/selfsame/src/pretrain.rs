@@ -17,7 +17,7 @@ use selfsame_nn::state::State;
 use selfsame_report::certificate::CERTIFICATE_FILE;
 use selfsame_report::predictions::PREDICTIONS_FILE;
 use selfsame_report::record::{
-    EVAL_FILE, MAP_FILE, METRICS_FILE, MetricPoint, RunRecord, VIEWS_FILE, ViewSheet,
+    EVAL_FILE, MAP_FILE, METRICS_FILE, MetricPoint, PROLONGED, RunRecord, VIEWS_FILE, ViewSheet,
 };
 use selfsame_report::{Sprite, counted, percent, write_json};
 use selfsame_train::{Plan, TrainError, checkpoint};
@@ -245,7 +245,7 @@ impl Training {
         // After a kill between the two files, the next resumption finds the difference again.
         if record.epochs != plan.train.epochs as u64 {
             let (from, to) = (record.epochs, plan.train.epochs);
-            record.protocol.push(("Prolonged".into(), format!("from {from} to {to} epochs")));
+            record.protocol.push((PROLONGED.into(), format!("from {from} to {to} epochs")));
             progress.note(&format!(
                 "prolonged from {from} to {to} epochs: the learning rate goes on as in a run of {to}"
             ));

@@ -7,7 +7,7 @@ use anyhow::Context;
 use selfsame::data::{LoadOptions, class_list};
 use selfsame::nn::device;
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, words};
-use selfsame::report::next::after_certificate;
+use selfsame::report::next::{after_certificate, images};
 use selfsame::train::checkpoint::Which;
 use selfsame::{
     CertifyInput, CertifyOptions, Run, WeightsOptions, certify, check_new, read_embeddings,
@@ -15,7 +15,7 @@ use selfsame::{
 };
 use serde_json::json;
 
-use super::{elsewhere, quoted, shown, source_words};
+use super::{elsewhere, shown, source_words};
 use crate::args::Certify as Args;
 use crate::mend::encoder_flags;
 use crate::terminal::{Live, Terminal};
@@ -70,7 +70,7 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
     let evaluation = selfsame::report::read_evaluation(path)?;
     let trained = run.record()?;
     drop(run);
-    super::say_next(terminal, path, &trained, evaluation.as_ref())?;
+    super::say_next(terminal, path, &trained, evaluation.as_ref());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -141,8 +141,8 @@ fn write(
     terminal: &Terminal,
 ) -> anyhow::Result<ExitCode> {
     let page = write_certificate(out, &record)?;
-    let data = args.data.as_deref().map(|data| quoted(Path::new(data)));
-    let next = after_certificate(&record, data.as_deref().unwrap_or("DATA"));
+    let images = images(&record.command, args.data.as_deref().unwrap_or_default());
+    let next = after_certificate(&record, &images);
     finish(record, &page, terminal)?;
     super::say_steps(terminal, &next);
     Ok(ExitCode::SUCCESS)

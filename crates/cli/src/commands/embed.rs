@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use selfsame::nn::device;
+use selfsame::report::next::after_embedding;
 use selfsame::{EmbedOptions, WeightsOptions};
 use serde_json::json;
 
-use super::{elsewhere, quoted, shown};
+use super::{elsewhere, quoted, say_steps, shown};
 use crate::args::{Embed, split};
 use crate::misuse;
 use crate::terminal::{Live, Terminal};
@@ -51,8 +52,7 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     let names = embedded.names.as_deref().map(shown);
     terminal.say(&format!("{rows} embeddings of {dim} values  {}", args.to.display()));
     if let Some(run) = &args.run {
-        let run = quoted(run);
-        terminal.say(&format!("next     selfsame certify {run}  (see what can be proved of them)"));
+        say_steps(&terminal, &after_embedding(&quoted(run)));
     }
     let file = shown(&args.to);
     terminal.result(&json!({ "file": file, "names": names, "rows": rows, "dim": dim }));

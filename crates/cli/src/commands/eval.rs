@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use selfsame::nn::device;
 use selfsame::report::evaluation_lines;
-use selfsame::report::next::after_run;
+use selfsame::report::next;
 use selfsame::report::record::{Evaluation, PAGE_FILE, RunRecord};
 use selfsame::{EvaluateEncoderOptions, EvaluateOptions, Run, WeightsOptions};
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ fn of_run(args: &Eval, run: &Path, terminal: &Terminal) -> anyhow::Result<ExitCo
     let evaluation = selfsame::evaluate(run, &options, &mut Live::default())?;
     evaluation_lines(&evaluation).iter().for_each(|line| terminal.say(line));
     let record = Run::open(run)?.record()?;
-    super::say_next(terminal, run, &record, Some(&evaluation))?;
+    super::say_next(terminal, run, &record, Some(&evaluation));
     terminal.result(&to_json(run, &evaluation, &record));
     Ok(ExitCode::SUCCESS)
 }
@@ -62,6 +62,7 @@ fn of_weights(args: &Eval, file: &Path, terminal: &Terminal) -> anyhow::Result<E
         out: out_folder(args.out.as_deref(), "evaluations", file),
         overwrite: args.overwrite,
         against: args.against.clone(),
+        augment: selfsame::usual_policy(args.data.as_deref().unwrap_or_default()),
         seed,
         knn_k: args.knn_k,
         command: typed(),
@@ -78,8 +79,8 @@ fn of_weights(args: &Eval, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     let page = options.out.join(PAGE_FILE);
     terminal.say(&format!("report   {}", page.display()));
     let record = selfsame::report::read(&options.out)?.run;
-    let data = quoted(Path::new(data.unwrap_or_default()));
-    let next = after_run(&record, Some(&evaluation), &quoted(&options.out), &data);
+    let typed = next::images(&record.command, data.unwrap_or_default());
+    let next = next::after_run(&record, Some(&evaluation), &quoted(&options.out), &typed);
     super::say_steps(terminal, &next);
     let mut result = serde_json::to_value(&evaluation)?;
     result["report"] = json!(shown(&page));

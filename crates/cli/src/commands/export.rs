@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
+use selfsame::report::next::after_export;
 use selfsame::{ExportFormat, ExportOptions, Exported};
 use serde_json::json;
 
-use super::{elsewhere, quoted, shown};
+use super::{elsewhere, quoted, say_steps, shown};
 use crate::args::{self, Export};
 use crate::misuse;
 use crate::terminal::{Live, Terminal};
@@ -48,10 +49,7 @@ pub fn run(args: &Export) -> anyhow::Result<ExitCode> {
         terminal.say(&format!("the network in PyTorch  {}", program.display()));
     }
     if let (Some(run), None) = (&args.run, program) {
-        terminal.say(&format!(
-            "next     selfsame embed {} --to embeddings.npy  (see what it should give)",
-            quoted(run)
-        ));
+        say_steps(&terminal, &after_export(&quoted(run)));
     }
     let program = program.as_deref().map(shown);
     let (file, dim) = (shown(file), encoder.dim());

@@ -8,12 +8,12 @@ use selfsame::data::{Dataset, LoadOptions};
 use selfsame::forecast::Encoder;
 use selfsame::nn::device;
 use selfsame::report::forecast::{Forecast, PolicyForecast};
-use selfsame::report::next::after_forecast;
+use selfsame::report::next::{after_forecast, images};
 use selfsame::report::record::PAGE_FILE;
 use selfsame::{Error, ForecastOptions};
 use serde_json::json;
 
-use super::{quoted, shown, source_words};
+use super::{shown, source_words};
 use crate::args::Forecast as Args;
 use crate::misuse;
 use crate::options::out_folder;
@@ -49,7 +49,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         forecast => forecast?,
     };
     print(&terminal, &forecast, &out)?;
-    super::say_steps(&terminal, &after_forecast(&forecast, &quoted(Path::new(&args.data))));
+    let usual = selfsame::usual_policy(&args.data).to_string();
+    let images = images(&forecast.command, &args.data);
+    super::say_steps(&terminal, &after_forecast(&forecast, &images, &usual));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use selfsame::Run;
 use selfsame::augment::Isa;
-use selfsame::report::next::{Next, after_run};
+use selfsame::report::next::{Next, after_run, images};
 use selfsame::report::record::{Evaluation, RunRecord};
 
 use crate::args::{Args, Command};
@@ -73,16 +73,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Says what is most worth doing after a run.
-fn say_next(
-    terminal: &Terminal,
-    run: &Path,
-    record: &RunRecord,
-    evaluation: Option<&Evaluation>,
-) -> anyhow::Result<()> {
-    let data = Run::open_to_read(run)?.plan()?.data.source.clone();
-    say_steps(terminal, &after_run(record, evaluation, &quoted(run), &quoted(Path::new(&data))));
-    Ok(())
+/// Says what is most worth doing after a run. Without a plan to read, it says nothing.
+fn say_next(terminal: &Terminal, run: &Path, record: &RunRecord, evaluation: Option<&Evaluation>) {
+    let plan = Run::open_to_read(run).and_then(|run| run.plan());
+    let Ok(plan) = plan else { return };
+    let images = images(&record.command, &plan.data.source);
+    say_steps(terminal, &after_run(record, evaluation, &quoted(run), &images));
 }
 
 /// Says which steps are most worth taking.

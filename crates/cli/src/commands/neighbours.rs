@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use selfsame::NeighboursOptions;
 use selfsame::nn::device;
 use selfsame::report::look::{Neighbours, words};
+use selfsame::report::next::after_neighbours;
 use selfsame::report::record::PAGE_FILE;
 use serde_json::json;
 
-use super::{quoted, shown};
+use super::{quoted, say_steps, shown};
 use crate::args::Neighbours as Args;
 use crate::misuse;
 use crate::terminal::{Live, Terminal};
@@ -27,9 +28,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let page = shown(&args.run.join(PAGE_FILE));
     terminal.say(&format!("report   {page}"));
     if args.images.is_empty() {
-        let run = quoted(&args.run);
-        terminal
-            .say(&format!("next     selfsame neighbours {run} IMAGE  (see those of any image)"));
+        say_steps(&terminal, &after_neighbours(&quoted(&args.run)));
     }
     let mut result = serde_json::to_value(Neighbours { pictures: None, ..found })?;
     result["report"] = json!(page);

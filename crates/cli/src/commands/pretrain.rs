@@ -25,7 +25,7 @@ pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
     let Some(trained) = trained else { return Ok(ExitCode::from(INTERRUPTED)) };
     terminal.say(&format!("encoder  {}", Which::Last.path(&trained.run).display()));
     terminal.say(&format!("report   {}", trained.report.display()));
-    super::say_next(&terminal, &trained.run, &trained.record, None)?;
+    super::say_next(&terminal, &trained.run, &trained.record, None);
     terminal.result(&with_training(json!({ "run": shown(&trained.run) }), &trained));
     Ok(ExitCode::SUCCESS)
 }
@@ -40,7 +40,7 @@ pub fn study(args: &Pretrain) -> anyhow::Result<ExitCode> {
     let trained = &study.training;
     evaluation_lines(&study.evaluation).iter().for_each(|line| terminal.say(line));
     terminal.say(&format!("report   {}", trained.report.display()));
-    super::say_next(&terminal, &trained.run, &trained.record, Some(&study.evaluation))?;
+    super::say_next(&terminal, &trained.run, &trained.record, Some(&study.evaluation));
     let result = eval::to_json(&trained.run, &study.evaluation, &trained.record);
     terminal.result(&with_training(result, trained));
     Ok(ExitCode::SUCCESS)

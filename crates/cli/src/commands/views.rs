@@ -1,14 +1,14 @@
 //! `selfsame views`.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use selfsame::ViewsOptions;
 use selfsame::data::{DataError, Dataset, LoadOptions, load};
+use selfsame::report::next::{after_views, images};
 use selfsame::report::write_atomic;
 use serde_json::json;
 
-use super::{quoted, shown, source_words};
+use super::{say_steps, shown, source_words};
 use crate::args::Views;
 use crate::terminal::{Live, Terminal, status};
 
@@ -38,10 +38,8 @@ pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
     selfsame::make_parent(&args.out)?;
     write_atomic(&args.out, record.page().as_bytes())?;
     terminal.say(&format!("views    {}", args.out.display()));
-    terminal.say(&format!(
-        "next     selfsame forecast --data {}  (see which augmentation suits these images)",
-        quoted(Path::new(&args.data))
-    ));
+    let images = images(&options.command, &args.data);
+    say_steps(&terminal, &after_views(&images, !dataset.classes.is_empty()));
     let mut result = serde_json::to_value(&record)?;
     result["page"] = json!(shown(&args.out));
     terminal.result(&result);

@@ -83,11 +83,11 @@ pub fn judgement(evaluation: &Evaluation) -> Option<String> {
             let (measure, of, best) = judged.best()?;
             format!(
                 "{others} is {better} {}. The labels can be told from the images, as {measure} of \
-                 {} shows with {}. {}",
+                 {} shows with {}.{}",
                 commonest(judged),
                 of.phrase(),
                 percent(best),
-                if evaluation.step.is_some() { FIRST_STEPS } else { "" }
+                if evaluation.step.is_some() { format!(" {FIRST_STEPS}") } else { String::new() }
             )
         }
         Verdict::NoBaseline => {

@@ -22,14 +22,10 @@ pub fn render_experiment(experiment: &Experiment) -> String {
     let mut sections = vec![results(&experiment.tables)];
     sections.extend(maps(experiment));
     sections.extend(runs(experiment));
-    sections.extend(next::section(&after_experiment(experiment, &out(experiment))));
+    let out = option(&experiment.command, "--out").map(|out| quoted(&out));
+    sections.extend(out.and_then(|out| next::section(&after_experiment(experiment, &out))));
     sections.push(again(experiment));
     document(&experiment.title, &experiment.selfsame, header(experiment), &sections, None)
-}
-
-/// Returns how the folder of the experiment is typed.
-fn out(experiment: &Experiment) -> String {
-    option(&experiment.command, "--out").map_or("OUT".to_owned(), |out| quoted(&out))
 }
 
 fn header(experiment: &Experiment) -> Markup {

@@ -10,8 +10,7 @@ use crate::forecast::{
     ClassForecast, Closest, Delta, Forecast, Measured, PolicyForecast, distance, sign,
 };
 use crate::format::{count, counted, number, percent, sentence_list, signed};
-use crate::next::{after_forecast, option};
-use crate::quoted;
+use crate::next::{after_forecast, images, option};
 use crate::sprite::Sprite;
 
 /// Maximum number of groups of copies that are shown.
@@ -26,7 +25,7 @@ const SHOWN: usize = 24;
 pub fn render_forecast(forecast: &Forecast) -> String {
     let sections = [
         Some(ranking(forecast)),
-        next::section(&after_forecast(forecast, &data(forecast))),
+        next::section(&after_forecast(forecast, &data(forecast), "abcde")),
         curves(forecast),
         classes(forecast),
         copies(forecast),
@@ -40,7 +39,8 @@ pub fn render_forecast(forecast: &Forecast) -> String {
 
 /// Returns how the images are typed.
 fn data(forecast: &Forecast) -> String {
-    quoted(&option(&forecast.command, "--data").unwrap_or_else(|| forecast.dataset.clone()))
+    let data = option(&forecast.command, "--data").unwrap_or_else(|| forecast.dataset.clone());
+    images(&forecast.command, &data)
 }
 
 /// Returns the policy whose classes are shown: the recommended policy, or otherwise the first.

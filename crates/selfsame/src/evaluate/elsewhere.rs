@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use selfsame_augment::Policy;
 use selfsame_data::Dataset;
 use selfsame_eval::{Evaluated, Subject};
 use selfsame_nn::Backbone;
@@ -16,7 +17,7 @@ use selfsame_report::{read, render, write_atomic, write_json};
 use super::{check_knn_k, measure, write};
 use crate::images::{self, note_skipped};
 use crate::run::{BURN, check_folder, check_new, check_own, encoder_record, machine, now};
-use crate::{Error, Loaded, Progress, WeightsOptions, read_encoder, usual_policy};
+use crate::{Error, Loaded, Progress, WeightsOptions, read_encoder};
 
 /// Encoders to be measured beside another one: file, name and encoder.
 #[derive(Default)]
@@ -93,6 +94,8 @@ pub struct EvaluateEncoderOptions {
     pub overwrite: bool,
     /// Files of weights of further encoders, which are measured beside this one.
     pub against: Vec<PathBuf>,
+    /// Policy of the views that centres of classes are computed from.
+    pub augment: Policy,
     /// Seed of the views, and of the weights before training.
     pub seed: u64,
     /// Number of neighbours of kNN. If `None`, it is chosen for each representation without the
@@ -122,7 +125,7 @@ impl EvaluateEncoderOptions {
 
 /// Measures an encoder that [`read_encoder`] read from `source`, on the test split of `dataset`, and
 /// writes the results and their page into a folder. Beside it stand raw pixels and the same network
-/// with random weights. Views are drawn by the default policy.
+/// with random weights.
 ///
 /// # Errors
 /// If the folder holds something else, or if the encoder cannot be measured.
@@ -137,6 +140,7 @@ impl EvaluateEncoderOptions {
 ///     out: "evaluations/resnet18".into(),
 ///     overwrite: false,
 ///     against: Vec::new(),
+///     augment: selfsame::usual_policy("photos/"),
 ///     seed: 0,
 ///     knn_k: None,
 ///     command: Vec::new(),
@@ -157,7 +161,7 @@ pub fn evaluate_encoder(
     let others = Others::read(&options.against, &options.device, progress)?;
     others.check(dataset.image_size)?;
     let started = now();
-    let policy = usual_policy(&dataset.name);
+    let policy = options.augment;
     let untrained = loaded.config.init(&mut Init::new(options.seed, &options.device));
     let subject = Subject {
         dataset,

@@ -61,7 +61,8 @@ pub struct PretrainOptions {
     /// Name of the published settings to start from, in place of the defaults below: one of
     /// [`RECIPES`](crate::train::RECIPES). Other fields that are set override the recipe.
     pub recipe: Option<String>,
-    /// How views are drawn. By default: the recipe's policy, or `abcde`.
+    /// How views are drawn. By default: the recipe's policy, or
+    /// [`usual_policy`](crate::usual_policy).
     #[serde(deserialize_with = "policy")]
     pub augment: Option<Policy>,
     /// The method: a name in [`METHODS`](crate::methods::METHODS), or a method with its settings.
