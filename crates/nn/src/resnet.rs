@@ -88,7 +88,8 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Returns the faster precision on a device: bf16 on a processor with AMX, otherwise f32.
+    /// Returns the faster precision on a device: bf16 on a processor that multiplies bf16
+    /// (AMX or AVX-512 BF16), otherwise f32.
     pub fn fastest(device: &Device) -> Self {
         if is_flex(device) && Isa::best().multiplies_bf16() { Self::Bf16 } else { Self::F32 }
     }

@@ -13,7 +13,8 @@ use std::arch::x86_64::*;
 use super::frame::{BLOCK, STEP, STRIP};
 use super::product::{Multiply, Operands, PositionOperands, Sums, TILE};
 
-/// Number of rows whose sums with two registers of columns are computed together.
+/// Number of rows whose sums with two registers of columns are computed together. With four rows,
+/// most layers of ResNet-18 took 1 to 3 % longer.
 const ROWS: usize = 8;
 
 /// Number of bytes of a register.
