@@ -118,6 +118,15 @@ impl Isa {
         }
     }
 
+    /// Whether the instruction set multiplies matrices in tiles.
+    pub fn has_tiles(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Amx => true,
+            _ => false,
+        }
+    }
+
     /// Whether the instruction set multiplies bf16 without widening it to f32.
     pub fn multiplies_bf16(self) -> bool {
         match self.0 {
