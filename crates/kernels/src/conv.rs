@@ -9,7 +9,7 @@
 //!
 //! There are three ways to compute this:
 //!
-//! 1. **On the matrix unit** (`matrix`): if the machine multiplies matrices of bf16, and the values
+//! 1. **As a product of matrices** (`matrix`): if the instruction set multiplies bf16, and the values
 //!    are bf16, the pixels of a few images at a time are the rows of a matrix, which is multiplied
 //!    with the matrix of the weights.
 //! 2. **By minimal filtering** (`vector`, `winograd`): for 3 × 3 kernels that move by one pixel, in
@@ -26,6 +26,8 @@
 mod amx;
 mod direct;
 #[cfg(target_arch = "x86_64")]
+mod dot;
+#[cfg(target_arch = "x86_64")]
 mod frame;
 mod groups;
 #[cfg(target_arch = "x86_64")]
@@ -35,6 +37,8 @@ mod operands;
 mod order;
 mod pack;
 mod padded;
+#[cfg(target_arch = "x86_64")]
+mod product;
 mod registers;
 mod scratch;
 mod shape;
@@ -97,7 +101,7 @@ pub struct Prepared<T> {
 enum Packed {
     /// Weights for products of f32 on the vector unit.
     Vector(vector::Forward),
-    /// Weights for products of bf16 on the matrix unit.
+    /// Weights for products of matrices of bf16.
     #[cfg(target_arch = "x86_64")]
     Matrix(Box<matrix::Forward>),
 }
@@ -113,7 +117,7 @@ impl<T: Element> Prepared<T> {
         #[cfg(target_arch = "x86_64")]
         if isa.multiplies_bf16() && T::as_bf16(&[]).is_some() {
             let groups = matrix::groups(conv);
-            // SAFETY: an instruction set that multiplies bf16 has AMX.
+            // SAFETY: an instruction set that multiplies bf16 has AVX-512.
             let weights = Packed::Matrix(Box::new(unsafe {
                 matrix::Forward::new(conv, weights, groups.sizes())
             }));
@@ -180,8 +184,8 @@ impl<T: Element> Prepared<T> {
                 let bf16 = |values| T::as_bf16(values).expect("packed for bf16 alone");
                 let output = T::as_bf16_mut(output).expect("bf16, as the input is");
                 let (input, after) = (bf16(input), after.map_residual(bf16));
-                // SAFETY: weights are packed like this only for an instruction set with AMX.
-                unsafe { forward.group(group, input, after, &mut scratch.rows, output) }
+                // SAFETY: weights are packed like this only for an instruction set with AVX-512.
+                unsafe { forward.group(self.isa, group, input, after, &mut scratch.rows, output) }
             }
         }
     }
@@ -239,7 +243,7 @@ pub fn backward<T: Element>(
             }
             _ => None,
         };
-        // SAFETY: an instruction set that multiplies bf16 has AMX.
+        // SAFETY: an instruction set that multiplies bf16 has AVX-512.
         let gradient =
             unsafe { matrix::backward(isa, conv, input, weights, &fill, target, added_weights) };
         return (gradient, input_wanted.then_some(result));

@@ -31,6 +31,9 @@ pub(crate) enum Set {
     /// AVX-512 with tiles and with instructions for bf16.
     #[cfg(target_arch = "x86_64")]
     Amx,
+    /// AVX-512 with instructions for bf16.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
@@ -83,6 +86,9 @@ impl Isa {
                 if amx::granted() {
                     sets.push(Self(Set::Amx));
                 }
+                if is_x86_feature_detected!("avx512bf16") {
+                    sets.push(Self(Set::Avx512Bf16));
+                }
                 sets.push(Self(Set::Avx512));
             }
             if avx2 {
@@ -95,11 +101,13 @@ impl Isa {
         sets
     }
 
-    /// Returns `amx`, `avx512`, `avx2`, `neon` or `portable`.
+    /// Returns `amx`, `avx512bf16`, `avx512`, `avx2`, `neon` or `portable`.
     pub fn name(self) -> &'static str {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Set::Amx => "amx",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Bf16 => "avx512bf16",
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
@@ -110,11 +118,20 @@ impl Isa {
         }
     }
 
-    /// Whether the instruction set can multiply matrices of bf16 in tiles.
-    pub fn multiplies_bf16(self) -> bool {
+    /// Whether the instruction set multiplies matrices in tiles.
+    pub fn has_tiles(self) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Set::Amx => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the instruction set multiplies bf16 without widening it to f32.
+    pub fn multiplies_bf16(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Amx | Set::Avx512Bf16 => true,
             _ => false,
         }
     }
@@ -124,7 +141,7 @@ impl Isa {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a value of this set exists only on a machine that has the set.
-            Set::Amx => unsafe { x86::amx(kernel) },
+            Set::Amx | Set::Avx512Bf16 => unsafe { x86::avx512_bf16(kernel) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Set::Avx512 => unsafe { x86::avx512(kernel) },
@@ -187,7 +204,9 @@ macro_rules! compiled {
             match $isa.0 {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: a value of this set exists only on a machine that has the set.
-                $crate::isa::Set::Amx | $crate::isa::Set::Avx512 => unsafe { avx512($($argument),*) },
+                $crate::isa::Set::Amx | $crate::isa::Set::Avx512Bf16 | $crate::isa::Set::Avx512 => unsafe {
+                    avx512($($argument),*)
+                },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.
                 $crate::isa::Set::Avx2 => unsafe { avx2($($argument),*) },

@@ -2,14 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Set;
 use crate::isa::{Isa, Kernel, Vector};
 
 /// Duration of a measurement.
 const TIME: Duration = Duration::from_millis(50);
 
 /// Measures the floating-point operations per second of this thread while all values stay in
-/// registers. A product and a sum count as one operation each. The operations are on bf16 in tiles
-/// if `tiles` is set and `isa` has tiles, and otherwise on f32.
+/// registers. A product and a sum count as one operation each. The operations are on bf16
+/// if `short` is set and `isa` multiplies bf16, and otherwise on f32.
 ///
 /// ```
 /// use selfsame_kernels::isa::Isa;
@@ -17,13 +19,16 @@ const TIME: Duration = Duration::from_millis(50);
 ///
 /// assert!(peak::operations(Isa::best(), false) > 1e6);
 /// ```
-pub fn operations(isa: Isa, tiles: bool) -> f64 {
+pub fn operations(isa: Isa, short: bool) -> f64 {
     #[cfg(target_arch = "x86_64")]
-    if tiles && isa.multiplies_bf16() {
-        // SAFETY: an instruction set that multiplies bf16 has AMX.
-        return rate(|rounds| unsafe { in_tiles(rounds) });
+    match isa.0 {
+        // SAFETY: a value of this set exists only on a machine that has the set.
+        Set::Amx if short => return rate(|rounds| unsafe { in_tiles(rounds) }),
+        // SAFETY: as above.
+        Set::Avx512Bf16 if short => return rate(|rounds| unsafe { in_registers(rounds) }),
+        _ => {}
     }
-    let _ = tiles;
+    let _ = short;
     rate(|rounds| isa.run(MultiplyAdd { rounds }))
 }
 
@@ -102,4 +107,29 @@ unsafe fn in_tiles(rounds: usize) -> f64 {
     }
     // Each round has four products of tiles, each with 16 × 16 sums of 32 products.
     (4 * 16 * 16 * 32 * 2 * rounds.max(1)) as f64
+}
+
+/// Multiplies pairs of bf16 in registers, and returns the number of operations.
+///
+/// # Safety
+///
+/// - The caller must run this only on a machine that has the named target features.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn in_registers(rounds: usize) -> f64 {
+    use std::arch::x86_64::*;
+
+    // Number of independent sums, as in a kernel.
+    const SUMS: usize = 16;
+    let zeros = _mm512_setzero_ps();
+    let factor = std::hint::black_box(_mm512_cvtne2ps_pbh(zeros, zeros));
+    let mut sums = [zeros; SUMS];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = _mm512_dpbf16_ps(*sum, factor, factor);
+        }
+    }
+    std::hint::black_box(sums);
+    // Each instruction adds two products to each of 16 sums.
+    (SUMS * 16 * 2 * 2 * rounds) as f64
 }

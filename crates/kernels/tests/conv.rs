@@ -29,7 +29,7 @@ fn stored<T: Element>(seed: u64, len: usize) -> Vec<T> {
     noise(seed, len).into_iter().map(T::rounded).collect()
 }
 
-/// [`noise`] that bf16 holds exactly, as weights are multiplied in tiles.
+/// [`noise`] that bf16 holds exactly, as weights are multiplied with activations of bf16.
 fn short(seed: u64, len: usize) -> Vec<f32> {
     stored::<bf16>(seed, len).into_iter().map(Element::widened).collect()
 }
@@ -307,8 +307,8 @@ fn check_convolution_of<T: Element + PartialEq>(conv: &Conv) {
         );
     };
     for isa in Isa::available() {
-        let in_tiles = isa.multiplies_bf16() && T::as_bf16(&[]).is_some();
-        let of = minimal.as_ref().filter(|_| !in_tiles).unwrap_or(&plain);
+        let as_bf16 = isa.multiplies_bf16() && T::as_bf16(&[]).is_some();
+        let of = minimal.as_ref().filter(|_| !as_bf16).unwrap_or(&plain);
         let (found, _) = conv::forward(isa, conv, Input::Ready(&input), &weights, After::Moments);
         assert_sums(&format!("{isa} output"), &found, &output.0, &of.output);
         check_prepared(isa, conv, &input, &weights);

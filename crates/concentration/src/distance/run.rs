@@ -23,7 +23,7 @@ const SAMPLE: [usize; 2] = [5, 64];
 fn dense_share(isa: Isa) -> f64 {
     match isa.name() {
         "amx" => 0.01,
-        "avx512" => 0.1,
+        "avx512bf16" | "avx512" => 0.1,
         _ => 0.25,
     }
 }

@@ -1,4 +1,4 @@
-//! Convolution of bf16 on the matrix unit: products of matrices in AMX tiles.
+//! Convolution of bf16 as products of matrices, by AMX or by AVX-512 with instructions for bf16.
 //!
 //! The forward pass computes the correlation of [`frame`](super::frame) as a product of matrices:
 //!
@@ -28,11 +28,11 @@ use std::sync::{Mutex, PoisonError};
 use half::bf16;
 use rayon::prelude::*;
 
-use super::amx::{self, Finish, OuterProduct, Product, Shifted, Steps, TILE};
 use super::frame::{BLOCK, Correlation, ImagePairs, Rows, STEP, STRIP, StripPair, conflict_free};
 use super::groups::{GROUPS_AT_ONCE, Group, Groups, stretches};
 use super::operands::{After, Input};
 use super::order;
+use super::product::{self, Finish, OuterProduct, Product, Shifted, Steps, TILE};
 use super::shape::Conv;
 use crate::buffer::Buffer;
 use crate::isa::Isa;
@@ -110,7 +110,7 @@ impl Panels {
     ///
     /// # Safety
     ///
-    /// - The caller must run this only on a machine that has AMX.
+    /// - The caller must run this only on a machine that has AVX-512.
     unsafe fn new(source: &PanelWeights<'_>) -> Self {
         let PanelWeights { correlation, pixels, channels, .. } = *source;
         let [segments, segment_len] = correlation.segments();
@@ -121,14 +121,14 @@ impl Panels {
         let mut columns = Buffer::any(column_count.div_ceil(BLOCK) * block_len);
         let blocks = columns.par_chunks_mut(block_len.max(1)).enumerate();
         if source.packs_rows() {
-            // SAFETY: the caller guarantees AMX.
+            // SAFETY: the caller guarantees AVX-512.
             blocks.for_each(|(block, columns)| unsafe {
                 source.pack_rows(&layout, block, columns);
             });
         } else {
             blocks.for_each_init(
                 || Buffer::<bf16>::zeros(block_len),
-                // SAFETY: the caller guarantees AMX.
+                // SAFETY: the caller guarantees AVX-512.
                 |lines, (block, columns)| unsafe {
                     source.pack_lines(&layout, block, lines, columns);
                 },
@@ -165,7 +165,7 @@ impl PanelWeights<'_> {
     ///
     /// # Safety
     ///
-    /// - The caller must run this only on a machine that has AMX.
+    /// - The caller must run this only on a machine that has AVX-512.
     unsafe fn pack_rows(&self, layout: &ColumnLayout, block: usize, columns: &mut [bf16]) {
         let (outputs, area) = (self.correlation.channels, self.place.len());
         let halves = if self.channels - block * BLOCK < BLOCK { 1 } else { 2 };
@@ -185,7 +185,7 @@ impl PanelWeights<'_> {
                     let tile = layout.order[value / STEP] * 2 + half;
                     let line = &mut columns[(tile * STRIP + value % STEP / 2) * STEP..];
                     let line = line.first_chunk_mut().expect("a line of a tile");
-                    // SAFETY: AMX comes with the named target features.
+                    // SAFETY: AVX-512 is all that the callee names.
                     unsafe { order::interleave([row(output), row(output + 1)], *tap, area, line) };
                 }
             }
@@ -196,7 +196,7 @@ impl PanelWeights<'_> {
     ///
     /// # Safety
     ///
-    /// - The caller must run this only on a machine that has AMX.
+    /// - The caller must run this only on a machine that has AVX-512.
     unsafe fn pack_lines(
         &self,
         layout: &ColumnLayout,
@@ -217,7 +217,7 @@ impl PanelWeights<'_> {
                 true => (&weights[channel * area..], conv.inputs * area),
             };
             let line = &mut lines[lane * pitch + pixel * next_pixel..(lane + 1) * pitch];
-            // SAFETY: AMX comes with the named target features.
+            // SAFETY: AVX-512 is all that the callee names.
             unsafe { order::spread(weights, weight_pitch, &layout.taps, line) };
         }
         // An earlier, wider block may have written the remaining lines.
@@ -226,7 +226,7 @@ impl PanelWeights<'_> {
         for (step, order) in layout.order.iter().enumerate() {
             for half in 0..2 {
                 let lines = &lines[half * STRIP * pitch + step * STEP..];
-                // SAFETY: AMX comes with the named target features.
+                // SAFETY: AVX-512 is all that the callee names.
                 unsafe { order::column_tile(lines, pitch, &mut tiles[2 * order + half]) };
             }
         }
@@ -272,16 +272,17 @@ impl Layout {
     ///
     /// # Safety
     ///
-    /// - The caller must run this only on a machine that has AMX.
+    /// - The caller must run this only on a machine that has AVX-512.
     unsafe fn product(
         &self,
+        isa: Isa,
         images: &[bf16],
         panels: &Panels,
         scratch: &mut Buffer<bf16>,
         mut finish: Finish<'_>,
     ) {
         let frames = scratch.at_least(self.rows.len());
-        // SAFETY: AMX comes with the named target features.
+        // SAFETY: AVX-512 is all that the callee names.
         unsafe { order::fill_rows(&self.rows, images, frames) };
         let product = Product {
             rows: frames,
@@ -293,8 +294,7 @@ impl Layout {
             channels: panels.channels,
             pixels: &self.pixels,
         };
-        // SAFETY: the caller guarantees AMX.
-        unsafe { amx::product(&product, &mut finish) };
+        product::product(isa, &product, &mut finish);
     }
 }
 
@@ -315,14 +315,14 @@ impl Forward {
     ///
     /// # Safety
     ///
-    /// - The caller must run this only on a machine that has AMX.
+    /// - The caller must run this only on a machine that has AVX-512.
     pub(super) unsafe fn new(conv: &Conv, weights: &[f32], sizes: [usize; 2]) -> Self {
         let pixels = forward_correlation(conv).pixels_to_join(conv.outputs);
         let correlation = forward_correlation(conv).joined(pixels);
         let place: Vec<_> = (0..conv.kernel * conv.kernel)
             .map(|tap| Some([tap / conv.kernel, tap % conv.kernel]))
             .collect();
-        // SAFETY: the caller guarantees AMX.
+        // SAFETY: the caller guarantees AVX-512.
         let panels = unsafe {
             Panels::new(&PanelWeights {
                 conv,
@@ -347,9 +347,10 @@ impl Forward {
     ///
     /// # Safety
     ///
-    /// - The caller must run this only on a machine that has AMX.
+    /// - The caller must run this only on a machine that has AVX-512.
     pub(super) unsafe fn group(
         &self,
+        isa: Isa,
         group: &Group,
         images: &[bf16],
         after: After<'_, bf16>,
@@ -366,8 +367,8 @@ impl Forward {
             (Some(moments), After::Moments) => Finish::Moments { output, moments },
             (None, After::Moments) => unreachable!("there are sums where moments are gathered"),
         };
-        // SAFETY: the caller guarantees AMX.
-        unsafe { self.layouts[group.size].product(images, &self.panels, scratch, finish) };
+        // SAFETY: the caller guarantees AVX-512.
+        unsafe { self.layouts[group.size].product(isa, images, &self.panels, scratch, finish) };
         moments.map(|moments| moments.moments(pixels, columns).split_joined(self.outputs))
     }
 }
@@ -400,7 +401,7 @@ struct Backward<'a, F> {
 ///
 /// # Safety
 ///
-/// - The caller must run this only on a machine that has AMX.
+/// - The caller must run this only on a machine that has AVX-512.
 pub(super) unsafe fn backward(
     isa: Isa,
     conv: &Conv,
@@ -425,7 +426,7 @@ pub(super) unsafe fn backward(
     };
     let input_plan = |sizes| {
         wanted.map(|(added, visit)| {
-            // SAFETY: the caller guarantees AMX.
+            // SAFETY: the caller guarantees AVX-512.
             (unsafe { InputPlan::new(conv, weights, sizes, added) }, visit)
         })
     };
@@ -434,7 +435,7 @@ pub(super) unsafe fn backward(
     let in_turn =
         outputs <= CHANNEL_RANGE && weight_plan.len(outputs) * size_of::<f32>() <= max_bytes;
     let backward = Backward { isa, conv, input, fill, weight_plan, groups, partitions };
-    // SAFETY: the caller guarantees AMX.
+    // SAFETY: the caller guarantees AVX-512.
     let (sums, ranges) = unsafe {
         if in_turn {
             let input_plan = input_plan(backward.groups.sizes());
@@ -457,7 +458,7 @@ impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
     ///
     /// # Safety
     ///
-    /// - The caller must run this only on a machine that has AMX.
+    /// - The caller must run this only on a machine that has AVX-512.
     unsafe fn in_turn(
         &self,
         input_plan: Option<&(InputPlan<'_>, &(impl Fn(Range<usize>, &mut [bf16]) + Sync))>,
@@ -481,14 +482,14 @@ impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
                 if let Some((input_plan, visit)) = input_plan {
                     let len = group.range(in_image).len();
                     let result = result.split_off_mut(..len).expect("the partition's images");
-                    // SAFETY: the caller guarantees AMX.
-                    unsafe { input_plan.group(&group, gradient, result, &mut frames) };
+                    // SAFETY: the caller guarantees AVX-512.
+                    unsafe { input_plan.group(self.isa, &group, gradient, result, &mut frames) };
                     visit(group.images.clone(), result);
                 }
                 let range = group.range(conv.in_image());
                 let input = self.input.read(self.isa, range, &mut normalised);
-                // SAFETY: the caller guarantees AMX.
-                unsafe { weight_plan.add(&group, input, gradient, &mut sums) };
+                // SAFETY: the caller guarantees AVX-512.
+                unsafe { weight_plan.add(self.isa, &group, input, gradient, &mut sums) };
             }
             weight_plan.finish(sums)
         });
@@ -502,7 +503,7 @@ impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
     ///
     /// # Safety
     ///
-    /// - The caller must run this only on a machine that has AMX.
+    /// - The caller must run this only on a machine that has AVX-512.
     unsafe fn stored(
         &self,
         groups: &Groups,
@@ -519,8 +520,8 @@ impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
             |frames, ((group, gradient), (_, result))| {
                 (self.fill)(group.images.clone(), gradient);
                 if let Some((input_plan, visit)) = input_plan {
-                    // SAFETY: the caller guarantees AMX.
-                    unsafe { input_plan.group(&group, gradient, result, frames) };
+                    // SAFETY: the caller guarantees AVX-512.
+                    unsafe { input_plan.group(self.isa, &group, gradient, result, frames) };
                     visit(group.images.clone(), result);
                 }
             },
@@ -533,7 +534,7 @@ impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
     ///
     /// # Safety
     ///
-    /// - The caller must run this only on a machine that has AMX.
+    /// - The caller must run this only on a machine that has AVX-512.
     unsafe fn weight_sums(&self, gradient: &[bf16], ranges: usize) -> Vec<Buffer> {
         let Self { conv, groups, partitions, weight_plan, .. } = self;
         let units: Vec<(Range<usize>, usize)> = partitions
@@ -548,8 +549,8 @@ impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
                 let gradient = &gradient[group.range(conv.out_image())];
                 let range = group.range(conv.in_image());
                 let input = self.input.read(self.isa, range, &mut normalised);
-                // SAFETY: the caller guarantees AMX.
-                unsafe { weight_plan.add(&group, input, gradient, &mut sums) };
+                // SAFETY: the caller guarantees AVX-512.
+                unsafe { weight_plan.add(self.isa, &group, input, gradient, &mut sums) };
             }
             weight_plan.finish(sums)
         });
@@ -571,7 +572,7 @@ impl<'a> InputPlan<'a> {
     ///
     /// # Safety
     ///
-    /// - The caller must run this only on a machine that has AMX.
+    /// - The caller must run this only on a machine that has AVX-512.
     unsafe fn new(
         conv: &'a Conv,
         weights: &[f32],
@@ -583,7 +584,7 @@ impl<'a> InputPlan<'a> {
             // phase.
             let pixels = if conv.stride == 1 { correlation.pixels_to_join(conv.inputs) } else { 1 };
             let correlation = correlation.joined(pixels);
-            // SAFETY: the caller guarantees AMX.
+            // SAFETY: the caller guarantees AVX-512.
             let panels = unsafe {
                 Panels::new(&PanelWeights {
                     conv,
@@ -612,9 +613,10 @@ impl<'a> InputPlan<'a> {
     ///
     /// # Safety
     ///
-    /// - The caller must run this only on a machine that has AMX.
+    /// - The caller must run this only on a machine that has AVX-512.
     unsafe fn group(
         &self,
+        isa: Isa,
         group: &Group,
         gradient: &[bf16],
         result: &mut [bf16],
@@ -623,8 +625,8 @@ impl<'a> InputPlan<'a> {
         let added = self.added.map(|added| &added[group.range(self.conv.in_image())]);
         for (panels, layouts) in &self.phases {
             let finish = Finish::Store { output: result, added };
-            // SAFETY: the caller guarantees AMX.
-            unsafe { layouts[group.size].product(gradient, panels, scratch, finish) };
+            // SAFETY: the caller guarantees AVX-512.
+            unsafe { layouts[group.size].product(isa, gradient, panels, scratch, finish) };
         }
     }
 }
@@ -750,8 +752,15 @@ impl<'a> WeightPlan<'a> {
     ///
     /// # Safety
     ///
-    /// - The caller must run this only on a machine that has AMX.
-    unsafe fn add(&self, group: &Group, input: &[bf16], gradient: &[bf16], sums: &mut WeightSums) {
+    /// - The caller must run this only on a machine that has AVX-512.
+    unsafe fn add(
+        &self,
+        isa: Isa,
+        group: &Group,
+        input: &[bf16],
+        gradient: &[bf16],
+        sums: &mut WeightSums,
+    ) {
         let PairLayout { pairs, steps, segments, pixels } = &self.layouts[group.size];
         let channels = self.outputs.min(CHANNEL_RANGE).next_multiple_of(BLOCK);
         let gradient_pitch = conflict_free(pixels.len(), STEP);
@@ -766,10 +775,11 @@ impl<'a> WeightPlan<'a> {
             transposed,
             gradient_pitch,
         );
-        // SAFETY: the caller guarantees AMX, which comes with the named target features.
-        unsafe {
-            order::fill_pairs(pairs, input, inputs);
-            amx::outer_product(OuterProduct {
+        // SAFETY: the caller guarantees the named target features.
+        unsafe { order::fill_pairs(pairs, input, inputs) };
+        product::outer_product(
+            isa,
+            OuterProduct {
                 gradient: transposed,
                 gradient_pitch,
                 inputs,
@@ -777,10 +787,10 @@ impl<'a> WeightPlan<'a> {
                 steps,
                 segments,
                 value_blocks: self.correlation.segments()[1] / BLOCK,
-                sums: amx::sums_mut(&mut sums.values),
+                sums: product::sums_mut(&mut sums.values),
                 begins: !sums.begun,
-            });
-        }
+            },
+        );
         sums.begun = true;
     }
 
@@ -844,7 +854,7 @@ fn transpose_gradient(
                 };
             }
             assert!((STRIP - 1) * pitch + (step + 1) * STEP <= to.len());
-            // SAFETY: AMX comes with the named target features. Every pointer points to 16 values,
+            // SAFETY: AVX-512 is all that the callee names. Every pointer points to 16 values,
             // and the assertion keeps all writes within `to`.
             unsafe { order::transpose(&from, to[step * STEP..].as_mut_ptr(), pitch) };
         }
@@ -865,7 +875,7 @@ fn unpack(plan: &WeightPlan<'_>, sums: &[Buffer], ranges: usize, added: Option<&
         for sums in sums.iter().skip(range).step_by(ranges) {
             plan.gather(sums, channel, &mut total);
         }
-        // SAFETY: AMX comes with the named target features.
+        // SAFETY: AVX-512 is all that the callee names.
         unsafe { transpose.run(&total, weights) };
         if let Some(added) = added {
             weights

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use half::bf16;
 
-use super::amx::TILE;
 use super::frame::{ImagePairs, Rows, STEP, STRIP};
+use super::product::TILE;
 use crate::element::Element;
 use crate::tiles::transposed;
 

@@ -100,7 +100,9 @@ fn multiply_group(isa: Isa, rows: &[Line], columns: &[Line], sums: &mut [[i32; P
         // SAFETY: a value of these sets exists only on a machine that has AVX2. The rows have as
         // many pairs as the columns have lines. (AVX-512 without VNNI is rare enough to be served
         // by AVX2.)
-        Set::Amx | Set::Avx512 | Set::Avx2 => unsafe { x86::avx2(rows, columns, sums) },
+        Set::Amx | Set::Avx512Bf16 | Set::Avx512 | Set::Avx2 => unsafe {
+            x86::avx2(rows, columns, sums)
+        },
         _ => portable(rows, columns, sums),
     }
 }

@@ -18,7 +18,7 @@ use crate::isa::{Isa, Set};
 pub(super) fn is_supported(isa: Isa) -> bool {
     match isa.0 {
         Set::Amx => true,
-        Set::Avx512 => is_x86_feature_detected!("avx512vnni"),
+        Set::Avx512Bf16 | Set::Avx512 => is_x86_feature_detected!("avx512vnni"),
         _ => false,
     }
 }

@@ -12,8 +12,8 @@ use super::vector::{Kernel, Vector, Words};
 ///
 /// - The caller must run this only on a machine that has the named target features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
-pub(super) unsafe fn amx<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<Amx>()
+pub(super) unsafe fn avx512_bf16<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<Avx512Bf16>()
 }
 
 /// Runs a kernel.
@@ -38,7 +38,7 @@ pub(super) unsafe fn avx2<K: Kernel>(kernel: K) -> K::Output {
 
 /// A register of AVX-512 on a machine that also has instructions for bf16.
 #[derive(Clone, Copy)]
-pub(super) struct Amx(__m512);
+pub(super) struct Avx512Bf16(__m512);
 
 /// A register of AVX-512.
 #[derive(Clone, Copy)]
@@ -149,7 +149,7 @@ macro_rules! vector_512 {
 }
 
 vector_512!(
-    Amx,
+    Avx512Bf16,
     #[inline(always)]
     unsafe fn widen(from: *const bf16) -> [Self; 2] {
         // SAFETY: the caller guarantees the instruction set and 32 values.

@@ -48,7 +48,7 @@ pub fn transpose(
         return;
     }
     #[cfg(target_arch = "x86_64")]
-    if matches!(isa.0, Set::Avx2 | Set::Avx512 | Set::Amx)
+    if matches!(isa.0, Set::Avx2 | Set::Avx512 | Set::Avx512Bf16 | Set::Amx)
         && rows >= avx2::BLOCK[0]
         && columns >= avx2::BLOCK[1]
     {
