@@ -96,8 +96,9 @@ fn walk(
         let relative = entry.path().strip_prefix(path).unwrap_or(entry.path());
         let lossy: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
         if entry.file_type().is_dir() {
-            let is_empty =
-                fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
+            let is_empty = fs::read_dir(entry.path()).is_ok_and(|mut inside| {
+                inside.all(|entry| entry.is_ok_and(|entry| is_no_content(&entry)))
+            });
             if is_empty && kinds::kind(&lossy) != Kind::Junk {
                 empty.push(lossy.join("/"));
             }
@@ -117,7 +118,9 @@ fn walk(
         if !findings.is_image(&lossy) {
             if reads_labels {
                 findings.read_beside(&lossy, || {
-                    let small = entry.metadata().is_ok_and(|file| file.len() <= MAX_BESIDE);
+                    // A pipe or a device may have no end.
+                    let is_small = |file: fs::Metadata| file.is_file() && file.len() <= MAX_BESIDE;
+                    let small = entry.metadata().is_ok_and(is_small);
                     small.then(|| fs::read(entry.path()).ok()).flatten()
                 });
             }
@@ -139,6 +142,12 @@ fn walk(
         findings.notes.push(format!("Empty folders make no classes: {}.", listed(empty.iter())));
     }
     Ok((files, findings, archives))
+}
+
+/// Returns whether what lies in a folder is only there to keep it, or was left behind by a system.
+fn is_no_content(entry: &fs::DirEntry) -> bool {
+    let name = [entry.file_name().to_string_lossy().into_owned()];
+    kinds::kind(&name) == Kind::Junk && !kinds::is_hidden_image(&name)
 }
 
 impl Folder {

@@ -24,10 +24,8 @@ const JUNK: &[&str] = &[
     "@recycle",
     "#recycle",
     "$recycle.bin",
-    "recycler",
     "system volume information",
     "lost+found",
-    "lost.dir",
     "__pycache__",
     "thumbs.db",
     "ehthumbs.db",
@@ -292,6 +290,9 @@ mod tests {
             assert_eq!(kind(&parts), Kind::Junk, "{name}");
         }
         assert_eq!(kind(&["eaDir", "a.png"]), Kind::Image);
+        // Words that a class may be called as well.
+        assert_eq!(kind(&["recycler", "a.png"]), Kind::Image);
+        assert_eq!(kind(&["lost.dir", "a.png"]), Kind::Image);
         assert_eq!(kind(&["thumbs", "a.txt"]), Kind::Other);
     }
 
