@@ -38,6 +38,8 @@ const FILE_COLUMNS: [&str; 20] = [
     "name",
     "files",
 ];
+/// Those of them that may as well hold a number of the row or a name of something else.
+const UNSURE_FILE_COLUMNS: [&str; 5] = ["id", "name", "key", "imageid", "imgid"];
 /// Names of columns that hold a label, the likeliest first.
 const LABEL_COLUMNS: [&str; 18] = [
     "label",
@@ -98,6 +100,8 @@ struct Row {
     label: String,
     part: Option<Part>,
     line: u64,
+    /// Whether an image has exactly the row's name.
+    is_exact: bool,
     /// Name of the image that has taken the row.
     taken_by: Option<String>,
 }
@@ -124,7 +128,8 @@ pub(crate) struct Labelled {
 struct Columns {
     file: usize,
     label: usize,
-    split: Option<usize>,
+    /// The column that names the split, or all that say by yes or no whether it is one.
+    split: Vec<usize>,
     has_header: bool,
 }
 
@@ -183,7 +188,7 @@ impl Table {
             return Err(format!("the double quote that opens in line {line} is not closed"));
         }
         let Some((_, header)) = records.first() else { return Err("it has no rows".to_owned()) };
-        let columns = columns(header)?;
+        let columns = columns(&records)?;
         let mut table = Self {
             name: short(name),
             rows: Vec::new(),
@@ -202,9 +207,8 @@ impl Table {
             shown(columns.file)
         ));
         let others: Vec<String> = (0..header.len())
-            .filter(|&column| columns.has_header && !columns.holds(column))
-            .map(|column| short(&header[column]))
-            .filter(|name| !name.is_empty())
+            .filter(|&column| !header[column].is_empty() && !columns.holds(column))
+            .map(shown)
             .collect();
         if !others.is_empty() {
             table.notes.push(format!("Its other columns are not read: {}.", listed(others.iter())));
@@ -213,8 +217,9 @@ impl Table {
         if rows.is_empty() {
             return Err("it has a header and no rows".to_owned());
         }
-        let parts = parts_in(rows, header, &columns);
-        for (line, record) in rows {
+        let (parts, note) = parts_in(rows, header, &columns.split)?;
+        table.notes.extend(note);
+        for ((line, record), part) in rows.iter().zip(parts) {
             let most = header.len();
             if record.iter().skip(most).any(|field| !field.is_empty()) {
                 return Err(format!(
@@ -223,10 +228,8 @@ impl Table {
                     record.len()
                 ));
             }
-            let part = columns.split.and_then(|column| parts.get(record.get(column)?).copied());
             table.add(*line, record, part, &columns)?;
         }
-        table.check_parts(&parts, header, &columns);
         Ok(table)
     }
 
@@ -283,33 +286,18 @@ impl Table {
         }
         self.by_name.entry(last).or_default().push(self.rows.len());
         let label = label.to_owned();
-        self.rows.push(Row { components, label, part, line, taken_by: None });
+        self.rows.push(Row { components, label, part, line, is_exact: false, taken_by: None });
         Ok(())
     }
 
-    /// Takes the splits from the table only if every row names one.
-    fn check_parts(
-        &mut self,
-        parts: &BTreeMap<String, Part>,
-        header: &csv::StringRecord,
-        columns: &Columns,
-    ) {
-        let Some(column) = columns.split else { return };
-        let name = header.get(column).map(short).unwrap_or_default();
-        let named = self.rows.iter().all(|row| row.part.is_some());
-        let some_train = self.rows.iter().any(|row| row.part == Some(Part::Train));
-        if named && some_train {
-            let read: Vec<String> = parts
-                .iter()
-                .map(|(value, part)| format!("{} for {}", short(value), part.name()))
-                .collect();
-            self.notes.push(format!("Splits are from its column {name}: {}.", listed(read.iter())));
-        } else {
-            self.rows.iter_mut().for_each(|row| row.part = None);
-            self.notes.push(format!(
-                "Its column {name} does not name train, val or test in every row, so splits are \
-                 not from there."
-            ));
+    /// Tells the table of an image, before any is labelled: a row with exactly its name is about no
+    /// image that only shares the stem.
+    pub(crate) fn expect(&mut self, components: &[String]) {
+        let components = composed(components);
+        let Some((name, folders)) = components.split_last() else { return };
+        for &row in self.by_name.get(name).into_iter().flatten() {
+            let row = &mut self.rows[row];
+            row.is_exact |= row.agrees(folders).is_some();
         }
     }
 
@@ -367,6 +355,7 @@ impl Table {
         }
         if candidates.is_empty() {
             candidates = rows(&self.by_stem, stem);
+            candidates.retain(|&row| !self.rows[row].is_exact);
         }
         let agree = |row: &usize| self.rows[*row].agrees(folders);
         candidates.retain(|row| agree(row).is_some());
@@ -432,59 +421,131 @@ fn composed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Vec<String> {
     names.into_iter().map(compose).collect()
 }
 
-/// Returns what the values of the column with the splits stand for. Values that stand for none are
-/// missing.
+/// Returns the part of every row, if `columns` say one, and what to say about that.
+///
+/// Columns of which no value stands for a part are about something else. Where only some values do,
+/// or where no row is for training, only a person can tell what is meant.
 fn parts_in(
     rows: &[(u64, csv::StringRecord)],
     header: &csv::StringRecord,
-    columns: &Columns,
-) -> BTreeMap<String, Part> {
-    let Some(column) = columns.split else { return BTreeMap::new() };
-    let values: BTreeSet<&str> = rows.iter().filter_map(|(_, row)| row.get(column)).collect();
-    let name = plain(&header[column]);
-    let flag = SPLIT_FLAGS.iter().find(|(flag, ..)| *flag == name);
-    let Some(&(_, yes, no)) = flag else {
-        let parts = parts::parts_of(&values);
-        return parts.into_iter().map(|(value, part)| (value.to_owned(), part)).collect();
+    columns: &[usize],
+) -> Result<(Vec<Option<Part>>, Option<String>), String> {
+    let nothing = vec![None; rows.len()];
+    if columns.is_empty() {
+        return Ok((nothing, None));
+    }
+    let names: Vec<String> = columns.iter().map(|&column| short(&header[column])).collect();
+    let names = names.join(", ");
+    let fields = |row: &csv::StringRecord| -> Vec<String> {
+        columns.iter().map(|&column| row.get(column).unwrap_or_default().to_owned()).collect()
     };
-    let part = |value: &str| match value.to_lowercase().as_str() {
-        "1" | "true" | "yes" | "t" | "y" => Some(yes),
-        "0" | "false" | "no" | "f" | "n" => Some(no),
+    let values: BTreeSet<Vec<String>> = rows.iter().map(|(_, row)| fields(row)).collect();
+    let flags: Vec<(Part, Part)> =
+        columns.iter().filter_map(|&column| flag(&plain(&header[column]))).collect();
+    let parts: BTreeMap<Vec<String>, Part> = if flags.is_empty() {
+        let parts = parts::parts_of(&values.iter().map(|value| value[0].as_str()).collect());
+        parts.into_iter().map(|(value, part)| (vec![value.to_owned()], part)).collect()
+    } else {
+        let part = |value: Vec<String>| part_by_flags(&flags, &value).map(|part| (value, part));
+        values.into_iter().filter_map(part).collect()
+    };
+    if parts.is_empty() {
+        let note = format!("Its column {names} names no split, so splits are not from there.");
+        return Ok((nothing, Some(note)));
+    }
+    if let Some((line, row)) = rows.iter().find(|(_, row)| !parts.contains_key(&fields(row))) {
+        return Err(format!(
+            "line {line} has \"{}\" in the column {names}, which does not say whether it is for \
+             train, val or test, as others do; correct it, take the row away, or take the column \
+             away to divide the images by seed",
+            short(&fields(row).join(", "))
+        ));
+    }
+    let read = parts
+        .iter()
+        .map(|(value, part)| format!("{} for {}", short(&value.join("/")), part.name()));
+    let read: Vec<String> = read.collect();
+    let read = listed(read.iter());
+    if !parts.values().any(|&part| part == Part::Train) {
+        return Err(format!(
+            "its column {names} has {read}, and no row for training; name the rows to learn from \
+             train, or take the column away to divide the images by seed"
+        ));
+    }
+    let note = format!("Splits are from its column {names}: {read}.");
+    Ok((rows.iter().map(|(_, row)| parts.get(&fields(row)).copied()).collect(), Some(note)))
+}
+
+/// Returns what yes and no mean in a column of this name, if it says whether images are of a part.
+fn flag(name: &str) -> Option<(Part, Part)> {
+    SPLIT_FLAGS.iter().find(|(flag, ..)| *flag == name).map(|&(_, yes, no)| (yes, no))
+}
+
+/// Returns the part of a row by the values of all its flags. Several that contradict each other, or
+/// that all say no though one is for training, say nothing.
+fn part_by_flags(flags: &[(Part, Part)], values: &[String]) -> Option<Part> {
+    let mut yes = BTreeSet::new();
+    for (&(part, _), value) in flags.iter().zip(values) {
+        match value.to_lowercase().as_str() {
+            "1" | "true" | "yes" | "t" | "y" => {
+                yes.insert(part);
+            }
+            "0" | "false" | "no" | "f" | "n" => {}
+            _ => return None,
+        }
+    }
+    match (yes.len(), flags) {
+        (0, [(_, no)]) => Some(*no),
+        (0, _) => flags.iter().all(|&(part, _)| part != Part::Train).then_some(Part::Train),
+        (1, _) => yes.pop_first(),
         _ => None,
-    };
-    values.into_iter().filter_map(|value| Some((value.to_owned(), part(value)?))).collect()
+    }
 }
 
 impl Columns {
     fn holds(&self, column: usize) -> bool {
-        [Some(self.file), Some(self.label), self.split].contains(&Some(column))
+        column == self.file || column == self.label || self.split.contains(&column)
     }
 }
 
 /// Finds the columns by their names or, without a header, takes the first two.
-fn columns(first: &csv::StringRecord) -> Result<Columns, String> {
+fn columns(records: &[(u64, csv::StringRecord)]) -> Result<Columns, String> {
+    let Some(((_, first), rows)) = records.split_first() else {
+        return Err("it has no rows".to_owned());
+    };
     let names: Vec<String> = first.iter().map(plain).collect();
     let find =
         |known: &[&str]| known.iter().find_map(|known| names.iter().position(|name| name == known));
-    let (file, label) = (find(&FILE_COLUMNS), find(&LABEL_COLUMNS));
-    let flag = || find(&SPLIT_FLAGS.map(|(name, ..)| name));
-    let split = find(&SPLIT_COLUMNS).or_else(flag);
+    // Beside x, y is a coordinate.
+    let is_place =
+        |&column: &usize| names[column] == "y" && names.len() > 2 && find(&["x"]).is_some();
+    let file = find(&FILE_COLUMNS);
+    let label = find(&LABEL_COLUMNS).filter(|column| !is_place(column)).or_else(|| {
+        let after = LABEL_COLUMNS.iter().position(|&name| name == "y")? + 1;
+        find(&LABEL_COLUMNS[after..])
+    });
     let is_image = |column: usize| first.get(column).is_some_and(kinds::is_image_name);
     let is_number = |column: usize| first[column].parse::<f64>().is_ok();
+    let filled = first.iter().filter(|field| !field.is_empty()).count();
+    let plain_label = |column: usize| !is_image(column) && (filled == 2 || !is_number(column));
+    let split = Vec::new();
     let mut columns = match (file, label) {
-        (Some(file), Some(label)) => Columns { file, label, split, has_header: true },
-        // No header: the first row is about an image.
-        (None, _) if first.len() >= 2 && is_image(0) => {
-            Columns { file: 0, label: 1, split: None, has_header: false }
+        (Some(file), Some(label)) => {
+            let file = sure_file(first, rows, file, label)?;
+            Columns { file, label, split, has_header: true }
         }
-        (None, _) if first.len() == 2 && is_image(1) => {
-            Columns { file: 1, label: 0, split: None, has_header: false }
+        // No header: the first row is about an image.
+        (None, _) if first.len() >= 2 && is_image(0) && plain_label(1) => {
+            Columns { file: 0, label: 1, split, has_header: false }
+        }
+        (None, _) if first.len() == 2 && is_image(1) && !is_image(0) => {
+            Columns { file: 1, label: 0, split, has_header: false }
         }
         (Some(file), None) if first.len() == 2 => {
-            Columns { file, label: 1 - file, split: None, has_header: true }
+            Columns { file, label: 1 - file, split, has_header: true }
         }
-        (None, Some(label)) if first.len() == 2 && !is_number(1 - label) => {
-            Columns { file: 1 - label, label, split: None, has_header: true }
+        (None, Some(label)) if first.len() == 2 && !is_number(1 - label) && !is_image(label) => {
+            Columns { file: 1 - label, label, split, has_header: true }
         }
         _ => {
             let named: Vec<String> = first.iter().take(8).map(short).collect();
@@ -495,8 +556,45 @@ fn columns(first: &csv::StringRecord) -> Result<Columns, String> {
             ));
         }
     };
-    columns.split = columns.split.filter(|&split| split != columns.file && split != columns.label);
+    if columns.has_header {
+        let free = |column: &usize| !columns.holds(*column);
+        columns.split = match find(&SPLIT_COLUMNS).filter(free) {
+            Some(column) => vec![column],
+            None => (0..names.len())
+                .filter(|column| free(column) && flag(&names[*column]).is_some())
+                .collect(),
+        };
+    }
     Ok(columns)
+}
+
+/// Returns the column with the files, which is `file` unless that may hold something else and
+/// another column has the names of images.
+fn sure_file(
+    header: &csv::StringRecord,
+    rows: &[(u64, csv::StringRecord)],
+    file: usize,
+    label: usize,
+) -> Result<usize, String> {
+    let has_images = |&column: &usize| {
+        rows.iter().all(|(_, row)| row.get(column).is_some_and(kinds::is_image_name))
+    };
+    if !UNSURE_FILE_COLUMNS.contains(&plain(&header[file]).as_str()) || has_images(&file) {
+        return Ok(file);
+    }
+    let others = (0..header.len()).filter(|&column| column != label && column != file);
+    let others: Vec<usize> = others.filter(has_images).collect();
+    let is_known = |column: usize| FILE_COLUMNS.contains(&plain(&header[column]).as_str());
+    match others[..] {
+        [] => Ok(file),
+        [column] if is_known(column) => Ok(column),
+        [column, ..] => Err(format!(
+            "its columns {} and {} may both say which file a row is about; call the one with the \
+             files \"file\"",
+            short(&header[file]),
+            short(&header[column])
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -586,9 +684,9 @@ mod tests {
         let row = table.label(&["b.png".to_owned()]).unwrap().unwrap();
         assert_eq!(row, Labelled { label: "y".into(), part: Some(Part::Test) });
         assert!(table.unused().unwrap().starts_with("1 of the 2 rows"));
-        let mut table = parse("file,label,split\na,x,train\nb,y,3\n");
+        let mut table = parse("file,label,split\na,x,1\nb,y,3\n");
         assert_eq!(table.label(&["a.png".to_owned()]).unwrap().unwrap().part, None);
-        assert!(table.notes[1].contains("does not name train"));
+        assert!(table.notes[1].contains("names no split"));
     }
 
     #[test]

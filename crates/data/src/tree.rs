@@ -320,6 +320,9 @@ fn label_by_table(
     unread: &[Vec<String>],
 ) -> Result<(), String> {
     let mut parts = Vec::with_capacity(placed.len());
+    for one in &*placed {
+        table.expect(&one.image.components);
+    }
     for one in &mut *placed {
         let labelled = table.label(&one.image.components)?;
         parts.push(labelled.as_ref().and_then(|labelled| labelled.part));
@@ -507,22 +510,32 @@ fn fill(tree: &mut Catalogue, placed: Vec<Placed>, origin: Origin) {
     tree.classes = classes;
 }
 
+/// Characters between which names hardly differ, and those that have no shape.
+const HARDLY_SEEN: [char; 8] =
+    ['_', '-', '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}'];
+
 /// Says that classes have names that people or systems take for one.
 fn alike(classes: &[String]) -> Option<String> {
     let mut groups: BTreeMap<String, Vec<&String>> = BTreeMap::new();
     for class in classes {
-        groups.entry(class.to_lowercase().nfc().collect()).or_default().push(class);
+        // What cannot be seen, or hardly.
+        let shown =
+            |c: &char| c.is_alphanumeric() || !(c.is_whitespace() || HARDLY_SEEN.contains(c));
+        let seen: String = class.chars().filter(shown).collect();
+        groups.entry(seen.to_lowercase().nfc().collect()).or_default().push(class);
     }
     let pairs: Vec<String> = groups
         .values()
         .filter(|group| group.len() > 1)
         .take(NAMED)
-        .map(|group| group.iter().map(|name| short(name)).collect::<Vec<_>>().join(" / "))
+        .map(|group| {
+            group.iter().map(|name| format!("{:?}", short(name))).collect::<Vec<_>>().join(" / ")
+        })
         .collect();
     (!pairs.is_empty()).then(|| {
         format!(
-            "These count as different classes, although only case or the storage of accents \
-             tells them apart: {}.",
+            "These count as different classes, although only case, spaces, hyphens, \
+             characters that cannot be seen or the storage of accents tell them apart: {}.",
             pairs.join("; ")
         )
     })

@@ -79,7 +79,7 @@ fn what_may_be_a_split_or_a_class_is_asked_or_said() {
     assert_eq!(set.classes, ["amazon", "dslr"]);
     assert!(notes(&set).contains("although each holds the same folders (mug, pen)"));
     let set = set_of(&images(&["train/Cat", "train/dog", "test/cat", "test/dog"], 3)).unwrap();
-    assert!(notes(&set).contains("Cat / cat"), "{:?}", set.notes);
+    assert!(notes(&set).contains("\"Cat\" / \"cat\""), "{:?}", set.notes);
     let set = set_of(&images(&["e\u{301}t\u{e9}", "\u{e9}t\u{e9}"], 3)).unwrap();
     assert!(notes(&set).contains("storage of accents"), "{:?}", set.notes);
 }

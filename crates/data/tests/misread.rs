@@ -281,6 +281,73 @@ fn splits_of_a_table_are_those_of_folders_or_an_error() {
 }
 
 #[test]
+fn columns_that_may_mean_something_else_are_asked_about() {
+    let flat: Vec<_> = (0..12).map(|n| image(&format!("{n}.png"))).collect();
+    let table = |header: &str, row: &dyn Fn(usize) -> String| {
+        let rows: String = (0..12).map(|n| row(n) + "\n").collect();
+        with_table(&flat, &format!("{header}{rows}"))
+    };
+    let error =
+        |header: &str, row: &dyn Fn(usize) -> String| table(header, row).unwrap_err().to_string();
+    let kind = |n: usize| ["cat", "dog"][n / 6];
+
+    // A number of the row is no name of a file.
+    let numbered = |n: usize| format!("{n},{}.png,{}", 11 - n, kind(n));
+    let set = table("id,name,label\n", &numbered).unwrap();
+    assert!(classes(&set).contains(&("11.png".to_owned(), "cat".to_owned())));
+    let unsure = error("id,photo,label\n", &numbered);
+    assert!(unsure.contains("id and photo may both"), "{unsure}");
+
+    // Coordinates and masks are no labels.
+    let place = error("file,x,y,kind\n", &|n| format!("{n}.png,{n},{},{}", n % 3, kind(n)));
+    assert!(place.contains("the labels \"label\""), "{place}");
+    let set = table("file,x,y,species\n", &|n| format!("{n}.png,{n},{},{}", n % 3, kind(n)));
+    assert_eq!(set.unwrap().classes, ["cat", "dog"]);
+    let boxes = error("", &|n| format!("{n}.png,{},5,60,70,{}", n % 3 * 10, kind(n)));
+    assert!(boxes.contains("the labels \"label\""), "{boxes}");
+    assert!(error("", &|n| format!("{n}.png,{n}_mask.png")).contains("the labels"));
+
+    // Splits that several columns give together, and those that are not clear.
+    let flags = |n: usize| ["1,0,0", "1,0,0", "0,1,0", "0,0,1"][n % 4];
+    let row = |n: usize| format!("{n}.png,{},{}", kind(n), flags(n));
+    let set = table("file,label,is_train,is_val,is_test\n", &row).unwrap();
+    assert_eq!(sizes(&set), [6, 3, 3]);
+    let row = |n: usize| format!("{n}.png,{},{}", kind(n), &flags(n)[2..]);
+    assert_eq!(sizes(&table("file,label,is_val,is_test\n", &row).unwrap()), [6, 3, 3]);
+    let twice =
+        error("file,label,is_train,is_test\n", &|n| format!("{n}.png,{},1,{}", kind(n), n / 6));
+    assert!(twice.contains("line 8 has \"1, 1\" in the column is_train, is_test"), "{twice}");
+    let held =
+        error("file,label,split\n", &|n| format!("{n}.png,{},{}", kind(n), ["val", "test"][n % 2]));
+    assert!(held.contains("no row for training"), "{held}");
+    let odd = ["train", "train", "test", "extra"];
+    let odd = error("file,label,split\n", &|n| format!("{n}.png,{},{}", kind(n), odd[n % 4]));
+    assert!(odd.contains("line 5 has \"extra\" in the column split"), "{odd}");
+}
+
+#[test]
+fn a_row_with_the_whole_name_is_about_no_other_image_of_the_stem() {
+    let both: Vec<_> = (0..6)
+        .flat_map(|n| ["png", "jpg"].map(|ending| (format!("{n}.{ending}"), png(n, 8))))
+        .collect();
+    for ending in ["jpg", "png"] {
+        let rows: String =
+            (0..6).map(|n| format!("{n}.{ending},{}\n", ["cat", "dog"][n % 2])).collect();
+        let set = with_table(&both, &format!("file,label\n{rows}")).unwrap();
+        assert_eq!((count(&set), set.skipped.len()), (6, 6), "{:?}", set.skipped);
+        assert!(classes(&set).iter().all(|(name, _)| name.ends_with(ending)));
+    }
+}
+
+#[test]
+fn classes_that_look_the_same_are_said() {
+    for other in ["cat ", "cat\u{200b}", "cat_", "Cat"] {
+        let set = set_of(&images(&["cat", other, "dog"], 4)).unwrap();
+        assert!(notes(&set).contains("count as different classes"), "{other:?}");
+    }
+}
+
+#[test]
 fn a_row_that_may_be_about_a_picture_that_is_not_read_labels_no_other() {
     let mut files = images(&["train"], 3);
     files.push(text("train/3.heic", "x"));
@@ -406,6 +473,24 @@ fn lost_classes_are_those_within_the_set() {
     cut.truncate(cut.len() - 1024 - 512);
     fs::write(&path, cut).unwrap();
     assert!(load_plainly(&path).skipped[0].name.starts_with("cow/"));
+}
+
+#[test]
+fn folders_with_nothing_but_what_keeps_them_are_named() {
+    for file in [".gitkeep", ".DS_Store", "Thumbs.db"] {
+        let files = [images(&["cat", "fox"], 4), vec![text(&format!("dog/{file}"), "")]].concat();
+        let set = set_of(&files).unwrap();
+        assert!(notes(&set).contains("make no classes: dog"), "{:?}", set.notes);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn labels_are_read_from_regular_files_only() {
+    let folder = folder_of(&images(&["cat", "dog"], 4));
+    std::os::unix::fs::symlink("/dev/null", folder.path().join("cat/0.cls")).unwrap();
+    let set = load_plainly(folder.path());
+    assert!(notes(&set).contains("cat/0.cls: it is too large or cannot be read"));
 }
 
 #[cfg(unix)]
