@@ -1376,7 +1376,8 @@ mod tests {
         let plain = facts(&encode_png(png::ColorType::Rgb, png::BitDepth::Eight, 3));
         assert_eq!(plain, Facts::new(Format::Png, SIDE.0 as u32, SIDE.1 as u32));
         let see_through = facts(&encode_png(png::ColorType::Rgba, png::BitDepth::Eight, 4));
-        assert_eq!(see_through, Facts { transparent: true, ..plain });
+        let dropped = see_through.dropped;
+        assert_eq!(see_through, Facts { transparent: true, dropped, ..plain });
         let webp = facts(&encode_webp(image_webp::ColorType::Rgba8, 4));
         assert!(webp.transparent && webp.format == Format::WebP);
 
@@ -1396,6 +1397,11 @@ mod tests {
         assert_eq!((grey.range, grey.transparent), (Some((12, 4047)), false));
         let grey = facts(&deep(&[4047, 7, 12, u16::MAX], png::ColorType::GrayscaleAlpha));
         assert_eq!((grey.range, grey.transparent), (Some((12, 4047)), true));
+        // Pictures that differ in their opacity alone are different pictures.
+        let with = |alpha| facts(&deep(&[4047, alpha, 12, 9], png::ColorType::GrayscaleAlpha));
+        assert_ne!(with(7).dropped, with(8).dropped);
+        assert_eq!(with(7).dropped, with(7).dropped);
+        assert_ne!(dropped, 0);
     }
 
     #[test]

@@ -103,8 +103,9 @@ pub struct Facts {
     /// Least and greatest value of all channels but transparency, if they have 16 bits. A thousandth
     /// of the values at either end does not count: single pixels of a camera are always bright.
     pub range: Option<(u16, u16)>,
-    /// Hash of the lower bytes of all channels with 16 bits, which are dropped; otherwise 0. Images
-    /// of equal pixels whose hashes differ are different images.
+    /// Hash of what is dropped: the lower bytes of all channels with 16 bits, and the opacity of pixels
+    /// that are not all opaque; otherwise 0. Images of equal pixels whose hashes differ are different
+    /// images.
     #[serde(skip)]
     pub dropped: u64,
     /// Whether the file holds further pictures; the first is read.

@@ -70,7 +70,8 @@ fn samples(decoder: impl ImageDecoder) -> image::ImageResult<Vec<u8>> {
 /// The decoder scales samples from the greatest value that the header gives to the whole range.
 fn pnm(bytes: &[u8], plan: &Plan) -> Result<RgbImage, String> {
     let damaged = damaged(Format::Pnm);
-    let decoder = PnmDecoder::new(Cursor::new(bytes)).map_err(|error| damaged(&error))?;
+    let mut place = Cursor::new(bytes);
+    let decoder = PnmDecoder::new(&mut place).map_err(|error| damaged(&error))?;
     let kind = decoder.color_type();
     let channels = usize::from(kind.channel_count());
     let is_deep = usize::from(kind.bytes_per_pixel()) > channels;
@@ -84,6 +85,9 @@ fn pnm(bytes: &[u8], plan: &Plan) -> Result<RgbImage, String> {
     } else {
         rows.push_all(&samples);
     }
+    // A file may hold one picture after the other.
+    let rest = bytes.get(place.position() as usize..).unwrap_or_default();
+    rows.facts.several = matches!(rest.trim_ascii_start(), [b'P', b'1'..=b'7', ..]);
     Ok(rows.image())
 }
 
@@ -413,5 +417,15 @@ mod tests {
         let row = |bits: [u8; 5]| replicated(&bits.map(|bit| bit * 255));
         assert_eq!(bits.pixels, [row([0, 1, 0, 1, 0]), row([1; 5]), row([0; 5])].concat());
         assert!(read(&with("P5 5 3 15\n", &grey[..14])).is_err());
+        // Of several pictures, the first is read.
+        let one = with("P6 5 3 255\n", &rgb);
+        for (file, several) in [
+            (one.clone(), false),
+            ([one.as_slice(), b"\n"].concat(), false),
+            ([one.as_slice(), &one].concat(), true),
+            ([text.as_bytes(), b"\n", text.as_bytes()].concat(), true),
+        ] {
+            assert_eq!(read(&file).unwrap().facts.several, several);
+        }
     }
 }

@@ -38,7 +38,7 @@ const BATCH: usize = 256;
 /// Name of the cache file in its folder.
 const CACHE_NAME: &str = "images.cache";
 /// Name of the layout. Its number must be raised whenever the file or the decoding changes.
-const MAGIC: &[u8; 24] = b"selfsame image cache 005";
+const MAGIC: &[u8; 24] = b"selfsame image cache 006";
 const KEY_BYTES: usize = 32;
 const HEADER_BYTES: usize = MAGIC.len() + KEY_BYTES + 8;
 /// Bytes of the index per source.

@@ -287,19 +287,33 @@ pub(crate) struct Rows {
     pub(crate) pixels: Vec<u8>,
     /// How often each 16-bit value occurs. Empty until there are such values.
     values: Vec<u32>,
+    /// Hash of the opacity of all pixels.
+    opacity: u64,
+}
+
+/// The hash of nothing, and the hash after a further byte: FNV-1a.
+const NO_BYTES: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn hash(before: u64, byte: u8) -> u64 {
+    (before ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
 }
 
 impl Rows {
     pub(crate) fn new(plan: &Plan, channels: usize) -> Self {
         let part = plan.part(1);
         let pixels = Vec::with_capacity(part.columns.len() * part.rows.len() * 3);
-        Self { part, channels, facts: plan.facts, pixels, values: Vec::new() }
+        Self { part, channels, facts: plan.facts, pixels, values: Vec::new(), opacity: NO_BYTES }
     }
 
     /// Takes the next row of 8-bit samples.
     pub(crate) fn push(&mut self, row: u32, samples: &[u8]) {
-        self.facts.transparent |= self.has_alpha()
-            && samples.chunks_exact(self.channels).any(|pixel| pixel[self.channels - 1] != u8::MAX);
+        if self.has_alpha() {
+            for pixel in samples.chunks_exact(self.channels) {
+                let alpha = pixel[self.channels - 1];
+                self.facts.transparent |= alpha != u8::MAX;
+                self.opacity = hash(self.opacity, alpha);
+            }
+        }
         if self.part.rows.contains(&row) {
             self.keep(samples);
         }
@@ -351,17 +365,18 @@ impl Rows {
         let (pairs, _) = samples.as_chunks::<2>();
         if self.values.is_empty() {
             self.values.resize(1 << 16, 0);
-            self.facts.dropped = 0xcbf2_9ce4_8422_2325;
+            self.facts.dropped = NO_BYTES;
         }
         for pixel in pairs.chunks_exact(self.channels) {
             let (colours, alpha) = pixel.split_at(self.channels - usize::from(self.has_alpha()));
             for &pair in colours {
                 self.values[usize::from(u16::from_be_bytes(pair))] += 1;
-                // FNV-1a.
-                self.facts.dropped =
-                    (self.facts.dropped ^ u64::from(pair[1])).wrapping_mul(0x0000_0100_0000_01b3);
+                self.facts.dropped = hash(self.facts.dropped, pair[1]);
             }
-            self.facts.transparent |= alpha.iter().any(|&pair| pair != [u8::MAX; 2]);
+            for &byte in alpha.as_flattened() {
+                self.facts.transparent |= byte != u8::MAX;
+                self.opacity = hash(self.opacity, byte);
+            }
         }
         if self.part.rows.contains(&row) {
             let upper: Vec<u8> = pairs.iter().map(|pair| pair[0]).collect();
@@ -387,6 +402,9 @@ impl Rows {
 
     pub(crate) fn image(mut self) -> RgbImage {
         self.facts.range = range(&self.values);
+        if self.facts.transparent {
+            self.facts.dropped ^= self.opacity;
+        }
         self.part.image(self.pixels, self.facts)
     }
 }
