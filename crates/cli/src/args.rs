@@ -39,7 +39,8 @@ pub struct Args {
     /// on it
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
-    /// Instruction set: amx, avx512bf16, avx512, avx2, neon or portable [default: the fastest of this machine]
+    /// Instruction set: amx, avx512bf16, avx512, avx2, neon or portable [default: the fastest of
+    /// this machine]
     #[arg(long, global = true, value_name = "NAME")]
     pub isa: Option<String>,
     #[command(subcommand)]

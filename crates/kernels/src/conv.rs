@@ -32,6 +32,8 @@ mod frame;
 mod groups;
 #[cfg(target_arch = "x86_64")]
 mod matrix;
+#[cfg(target_arch = "x86_64")]
+mod multiply;
 mod operands;
 #[cfg(target_arch = "x86_64")]
 mod order;

@@ -30,6 +30,7 @@ use rayon::prelude::*;
 
 use super::frame::{BLOCK, Correlation, ImagePairs, Rows, STEP, STRIP, StripPair, conflict_free};
 use super::groups::{GROUPS_AT_ONCE, Group, Groups, stretches};
+use super::multiply;
 use super::operands::{After, Input};
 use super::order;
 use super::product::{self, Finish, OuterProduct, Product, Shifted, Steps, TILE};
@@ -294,7 +295,7 @@ impl Layout {
             channels: panels.channels,
             pixels: &self.pixels,
         };
-        product::product(isa, &product, &mut finish);
+        multiply::product(isa, &product, &mut finish);
     }
 }
 
@@ -777,7 +778,7 @@ impl<'a> WeightPlan<'a> {
         );
         // SAFETY: the caller guarantees the named target features.
         unsafe { order::fill_pairs(pairs, input, inputs) };
-        product::outer_product(
+        multiply::outer_product(
             isa,
             OuterProduct {
                 gradient: transposed,

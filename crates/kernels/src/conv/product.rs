@@ -9,7 +9,7 @@
 //!         finish the sums: round, store, normalise …
 //! ```
 //!
-//! The two innermost loops are written once for AMX ([`Amx`]) and once for AVX-512 ([`Dot`]), as
+//! The two innermost loops are written once for AMX ([`Amx`](super::amx::Amx)) and once for AVX-512 ([`Dot`](super::dot::Dot)), as
 //! the functions of [`Multiply`]. Both read the same memory.
 //!
 //! 1. **Sums are finished one pair late**, while the next pair is multiplied, so that the processor
@@ -25,11 +25,8 @@ use std::ops::Range;
 
 use half::bf16;
 
-use super::amx::Amx;
-use super::dot::Dot;
 use super::frame::{BLOCK, STEP, STRIP, StripPair};
 use crate::buffer::Buffer;
-use crate::isa::{Isa, Set};
 use crate::norm::{Channels, Moments};
 
 /// Number of steps of positions that are added to every sum of a weights' gradient before any sum
@@ -472,26 +469,14 @@ pub(super) struct PositionOperands<'a> {
 ///
 /// # Panics
 ///
-/// If a strip, a segment or the columns reach beyond their slices, or if the instruction set does
-/// not [multiply bf16](Isa::multiplies_bf16).
-pub(super) fn product(isa: Isa, product: &Product<'_>, finish: &mut Finish<'_>) {
-    match isa.0 {
-        // SAFETY: a value of this set exists only on a machine that has the set.
-        Set::Amx => unsafe { product_by::<Amx>(product, finish) },
-        // SAFETY: as above.
-        Set::Avx512Bf16 => unsafe { product_by::<Dot>(product, finish) },
-        _ => unreachable!("{isa} does not multiply bf16"),
-    }
-}
-
-/// [`product`] by one instruction set.
+/// If a strip, a segment or the columns reach beyond their slices.
 ///
 /// # Safety
 ///
 /// - The caller must run this only on a machine that has the named target features and the
 ///   instruction set of `M`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
-unsafe fn product_by<M: Multiply>(product: &Product<'_>, finish: &mut Finish<'_>) {
+pub(super) unsafe fn product<M: Multiply>(product: &Product<'_>, finish: &mut Finish<'_>) {
     let Product { rows, strip_pairs, row_pitch, segments, steps, columns, channels, pixels } =
         *product;
     let blocks = channels.div_ceil(BLOCK);
@@ -595,26 +580,14 @@ pub(super) struct OuterProduct<'a> {
 ///
 /// # Panics
 ///
-/// If steps, segments or channels reach beyond their slices, or if the instruction set does not
-/// [multiply bf16](Isa::multiplies_bf16).
-pub(super) fn outer_product(isa: Isa, product: OuterProduct<'_>) {
-    match isa.0 {
-        // SAFETY: a value of this set exists only on a machine that has the set.
-        Set::Amx => unsafe { outer_product_by::<Amx>(product) },
-        // SAFETY: as above.
-        Set::Avx512Bf16 => unsafe { outer_product_by::<Dot>(product) },
-        _ => unreachable!("{isa} does not multiply bf16"),
-    }
-}
-
-/// [`outer_product`] by one instruction set.
+/// If steps, segments or channels reach beyond their slices.
 ///
 /// # Safety
 ///
 /// - The caller must run this only on a machine that has the named target features and the
 ///   instruction set of `M`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
-unsafe fn outer_product_by<M: Multiply>(product: OuterProduct<'_>) {
+pub(super) unsafe fn outer_product<M: Multiply>(product: OuterProduct<'_>) {
     let OuterProduct {
         gradient,
         gradient_pitch,
